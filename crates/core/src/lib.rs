@@ -1,0 +1,8 @@
+//! The scheduler and its API: everything that `eru-core` is.
+//!
+//! Rooms: [`rpc`] converts, calls, converts; [`cluster`] has one verb a file; [`cache`] is the store at one revision;
+//! [`watch`] serves its changes to subscribers; [`liveness`] judges nodes; [`recovery`] finishes or undoes what a dead
+//! core left; [`keys`] spells the store's keys and [`record`] its values.
+
+pub mod keys;
+pub mod record;
