@@ -1,0 +1,112 @@
+//! The port, over the engine's records.
+
+use super::{endpoint::Operation, engine::Fake, output, script::Script};
+use crate::{port::*, restart::RestartPolicy};
+use async_trait::async_trait;
+use eru_types::{EngineId, Labels, WorkloadName};
+use futures::stream::BoxStream;
+use std::time::Duration;
+
+const SIGKILL: i32 = 9;
+const SIGTERM: i32 = 15;
+
+#[async_trait]
+impl Runtime for Fake {
+    fn kind(&self) -> RuntimeKind {
+        RuntimeKind::Fake
+    }
+
+    async fn info(&self) -> Result<Info> {
+        self.enter(Operation::Ping).await?;
+        Ok(self.inner.lock().info())
+    }
+
+    async fn ping(&self) -> Result<()> {
+        self.enter(Operation::Ping).await
+    }
+
+    async fn create(&self, request: &CreateRequest) -> Result<EngineId> {
+        self.enter(Operation::Create).await?;
+        if request.image.is_empty() && request.command.is_empty() {
+            return Err(Error::Invalid(format!("workload {} has neither image nor command", request.name)));
+        }
+        Script::parse(&request.command).map_err(Error::Invalid)?;
+        request.restart.parse::<RestartPolicy>().map_err(|e| Error::Invalid(e.to_string()))?;
+        self.insert(request)
+    }
+
+    async fn start(&self, id: &EngineId) -> Result<()> {
+        self.enter(Operation::Start).await?;
+        self.run(id)
+    }
+
+    async fn stop(&self, id: &EngineId, grace: Duration) -> Result<()> {
+        self.enter(Operation::Stop).await?;
+        let ignores_term = {
+            let inner = self.inner.lock();
+            let record = inner.records.get(id).ok_or_else(|| Error::NotFound(id.to_string()))?;
+            let script = Script::parse(&record.request.command).unwrap_or_default();
+            record.state == State::Running && script.ignores_term
+        };
+        if ignores_term {
+            tokio::time::sleep(grace).await;
+        }
+        self.end(id, if ignores_term { SIGKILL } else { SIGTERM })
+    }
+
+    async fn remove(&self, id: &EngineId, force: bool) -> Result<()> {
+        self.enter(Operation::Remove).await?;
+        let state = self.inner.lock().records.get(id).map(|r| r.state);
+        match state {
+            None => return Err(Error::NotFound(id.to_string())),
+            Some(State::Running) if !force => return Err(Error::Running(id.clone())),
+            Some(State::Running) => self.end(id, SIGKILL)?,
+            Some(_) => {}
+        }
+        self.take(id)
+    }
+
+    async fn inspect(&self, id: &EngineId) -> Result<Inspection> {
+        self.enter(Operation::Inspect).await?;
+        let inner = self.inner.lock();
+        inner.records.get(id).map(|r| r.inspection()).ok_or_else(|| Error::NotFound(id.to_string()))
+    }
+
+    async fn find(&self, name: &WorkloadName) -> Result<Option<EngineId>> {
+        self.enter(Operation::Inspect).await?;
+        Ok(self.inner.lock().names.get(name).cloned())
+    }
+
+    async fn list(&self, labels: &Labels) -> Result<Vec<Inspection>> {
+        self.enter(Operation::Inspect).await?;
+        let inner = self.inner.lock();
+        let matching = inner.records.values().filter(|r| r.request.labels.contains_all(labels));
+        Ok(matching.map(|r| r.inspection()).collect())
+    }
+
+    async fn events(&self) -> Result<BoxStream<'static, Event>> {
+        let inner = self.inner.lock();
+        if inner.is_down() {
+            return Err(inner.unavailable());
+        }
+        Ok(self.events.subscribe())
+    }
+
+    async fn logs(&self, id: &EngineId, options: LogOptions) -> Result<BoxStream<'static, Result<LogLine>>> {
+        self.enter(Operation::Inspect).await?;
+        // Subscribed before the first look, so that nothing falls between the two.
+        let changes = self.changes.subscribe();
+        if !self.inner.lock().records.contains_key(id) {
+            return Err(Error::NotFound(id.to_string()));
+        }
+        Ok(output::read(self.inner.clone(), changes, id.clone(), options))
+    }
+
+    async fn last_lines(&self, id: &EngineId, lines: usize) -> Result<Vec<String>> {
+        self.enter(Operation::Inspect).await?;
+        let inner = self.inner.lock();
+        let record = inner.records.get(id).ok_or_else(|| Error::NotFound(id.to_string()))?;
+        let skipped = record.lines.len().saturating_sub(lines);
+        Ok(record.lines.iter().skip(skipped).map(|l| String::from_utf8_lossy(&l.data).into_owned()).collect())
+    }
+}
