@@ -1,5 +1,7 @@
 //! Plans over whole nodes: resources, filters, refusals.
 
+#![allow(clippy::unwrap_used)]
+
 use eru_scheduler::{
     Content, Counts, NodeFilter, NodeSnapshot, Plan, Quantities, Readiness, Refusal, RefusalKind, Request, Strategy,
     capacities, lint, plan,

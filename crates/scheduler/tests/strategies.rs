@@ -1,5 +1,7 @@
 //! The original's strategy vectors, and AUTO against the heap that defines it.
 
+#![allow(clippy::unwrap_used)]
+
 use eru_scheduler::{
     RefusalKind,
     strategy::{Slot, Strategy, spread},
