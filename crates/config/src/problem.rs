@@ -23,6 +23,16 @@ pub enum Origin {
     Named(Arc<str>),
 }
 
+impl Origin {
+    /// What sorts origins: places of the text as they stand in it, then everything else.
+    fn position(&self) -> (usize, usize) {
+        match self {
+            Self::Text { line, column, .. } => (*line, *column),
+            Self::Named(_) => (usize::MAX, 0),
+        }
+    }
+}
+
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -102,13 +112,15 @@ impl Report {
         !self.errors.borrow().is_empty()
     }
 
-    /// Ends the reading: the warnings, if nothing was wrong.
+    /// Ends the reading: the warnings, if nothing was wrong. Problems are in the order of the text.
     ///
     /// # Errors
     /// [`InputError::Refused`] with every error that was added.
     pub fn finish(self) -> Result<Vec<Problem>, InputError> {
-        let errors = self.errors.into_inner();
-        if errors.is_empty() { Ok(self.warnings.into_inner()) } else { Err(InputError::Refused(errors)) }
+        let (mut errors, mut warnings) = (self.errors.into_inner(), self.warnings.into_inner());
+        errors.sort_by_key(|problem| problem.origin.position());
+        warnings.sort_by_key(|problem| problem.origin.position());
+        if errors.is_empty() { Ok(warnings) } else { Err(InputError::Refused(errors)) }
     }
 }
 

@@ -6,6 +6,7 @@
 
 use crate::problem::{Origin, Report};
 use crate::yaml::{Entry, Node, Value};
+use eru_types::NameError;
 use eru_types::name::excerpt;
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -49,6 +50,12 @@ impl<'a> At<'a> {
         None
     }
 
+    /// Reports an error of this field that stands at another place, as a key of it, and reads as absent.
+    pub fn refuse_at<T>(&self, origin: &Origin, message: impl Into<String>) -> Option<T> {
+        self.report.error(origin, self.path, message);
+        None
+    }
+
     /// Reports that something else than `wanted` stands here.
     pub fn refuse_kind<T>(&self, wanted: &str) -> Option<T> {
         match &self.node.value {
@@ -73,6 +80,19 @@ impl<'a> At<'a> {
     /// Parses the scalar here; the error says what is wrong with it.
     pub fn parse<T: FromStr<Err: Display>>(&self) -> Option<T> {
         self.text()?.parse().map_or_else(|error: T::Err| self.refuse(error.to_string()), Some)
+    }
+
+    /// Parses the name here; the error does not repeat what the path says.
+    pub fn name<T: FromStr<Err = NameError>>(&self) -> Option<T> {
+        self.text()?.parse().map_or_else(
+            |error: NameError| match error {
+                NameError::Empty { .. } => self.refuse("must not be empty"),
+                NameError::Malformed { rule, value, .. } => {
+                    self.refuse(format!("must be {rule}, got \"{}\"", excerpt(&value)))
+                }
+            },
+            Some,
+        )
     }
 
     /// A whole number within `bounds`.

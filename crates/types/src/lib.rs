@@ -13,6 +13,7 @@ pub mod limits;
 pub mod meta;
 pub mod name;
 pub mod resource;
+pub mod spec;
 pub mod status;
 
 pub use health::HealthCheck;

@@ -59,7 +59,7 @@ fn read(s: &mut Section<'_>) -> AgentConfig {
         s.error("core", "at least one address, as 127.0.0.1:5001");
     }
     fold_duplicates(&mut core, |message| s.warn("core", message));
-    let hostname = s.with("hostname", |at| at.parse::<NodeName>()).map(|name| name.to_string());
+    let hostname = s.with("hostname", |at| at.name::<NodeName>()).map(|name| name.to_string());
     let (auth_username, auth_password) =
         sub(s, "auth", |s| (s.or("username", String::new()), s.or("password", Secret::default())));
     let docker_endpoint = sub(s, "docker", |s| s.with("endpoint", docker_endpoint)).unwrap_or_default();

@@ -126,8 +126,11 @@ fn read(s: &mut Section<'_>) -> CoreConfig {
     config
 }
 
-/// Rules that span several keys.
+/// Rules that span several keys. They would blame the wrong one while a key by itself is wrong.
 fn across(s: &Section<'_>, config: &CoreConfig) {
+    if s.has_errors() {
+        return;
+    }
     if config.lease_ttl < config.beat_interval * 2 {
         let (lease, beat) = (config.lease_ttl, config.beat_interval);
         s.error(
@@ -135,8 +138,7 @@ fn across(s: &Section<'_>, config: &CoreConfig) {
             format!("{lease:?} must be at least twice beat_interval {beat:?}, or one late beat loses a node"),
         );
     }
-    // When something else is wrong, the store may be it.
-    if config.store == StoreKind::Etcd && config.etcd.machines.is_empty() && !s.has_errors() {
+    if config.store == StoreKind::Etcd && config.etcd.machines.is_empty() {
         s.error("etcd", "machines: at least one address, or set store: embedded");
     }
 }

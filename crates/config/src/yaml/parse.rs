@@ -48,7 +48,8 @@ pub fn parse(source: &str, text: &str) -> Result<Node, Problem> {
                 documents_len += 1;
                 if documents_len > 1 {
                     let origin = builder.origin(&span);
-                    return Err(problem(&origin, "more than one document found, expected 1"));
+                    let documents_len = documents_len + builder.documents_left();
+                    return Err(problem(&origin, format!("{documents_len} documents found, expected 1")));
                 }
             }
             event => document = Some(builder.node(event, &span, 0)?),
@@ -81,6 +82,15 @@ impl<'t> Builder<'t> {
                 Err(problem(&origin, format!("not YAML: {}", error.info())))
             }
         }
+    }
+
+    /// Number of documents that begin after here, as far as the text is YAML.
+    fn documents_left(&mut self) -> usize {
+        let mut documents_len = 0;
+        while let Ok(Some((event, _))) = self.next() {
+            documents_len += usize::from(matches!(event, Event::DocumentStart(..)));
+        }
+        documents_len
     }
 
     fn at(&self, line: usize, column_from_0: usize) -> Origin {
