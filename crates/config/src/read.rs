@@ -262,7 +262,7 @@ impl<'a> Section<'a> {
             let edits = strsim::osa_distance(&key.to_lowercase(), known);
             (edits <= edits_max).then_some((edits, *known))
         };
-        self.known.iter().filter_map(|k| close(k)).min().map(|(_, known)| known)
+        self.known.iter().filter_map(close).min().map(|(_, known)| known)
     }
 
     fn entry(&self, key: &str) -> Option<&'a Entry> {

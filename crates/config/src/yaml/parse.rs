@@ -3,7 +3,7 @@
 use super::node::{Entry, Node, Value};
 use crate::problem::{Origin, Problem};
 use eru_types::name::excerpt;
-use serde_saphyr::granit_parser::{Event, Options, Parser, ScalarStyle, Span, Tag};
+use serde_saphyr::granit_parser::{ErrorKind, Event, Options, Parser, ScalarStyle, Span, Tag};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -79,6 +79,10 @@ impl<'t> Builder<'t> {
             Some(Ok(event)) => Ok(Some(event)),
             Some(Err(error)) => {
                 let origin = self.at(error.marker().line(), error.marker().col());
+                // The scanner looks ahead, so its own limit may be met before ours.
+                if *error.kind() == ErrorKind::RecursionLimitExceeded {
+                    return Err(too_deep(&origin));
+                }
                 Err(problem(&origin, format!("not YAML: {}", error.info())))
             }
         }
