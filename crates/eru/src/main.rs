@@ -1,0 +1,27 @@
+//! The one binary and its names.
+//!
+//! Called as `eru-core`, `eru-agent`, `eru-controller`, `eru-cli` or `eru-hello` (links) it is that program; called as
+//! `eru` it is the command line plus `up`, `down` and a way to start each daemon.
+
+mod daemon;
+mod down;
+mod logging;
+mod program;
+mod up;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let args: Vec<std::ffi::OsString> = std::env::args_os().collect();
+    let (program, args) = program::choose(args);
+    match program {
+        program::Program::Shim => ExitCode::from(eru_runtime::process::shim::main(&args)),
+        program::Program::Hello => eru_hello::main(args),
+        program::Program::Cli => eru_cli::run(args),
+        program::Program::Up => up::main(args),
+        program::Program::Down => down::main(args),
+        program::Program::Core => daemon::core(args),
+        program::Program::Controller => daemon::controller(args),
+        program::Program::Agent => daemon::agent(args),
+    }
+}

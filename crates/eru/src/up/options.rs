@@ -1,0 +1,63 @@
+//! The command line of `eru up`.
+
+use clap::Parser;
+use std::{net::SocketAddr, path::PathBuf};
+
+/// Core, agent and controller in one process on this machine, with nothing else installed.
+///
+/// The machine becomes a node of plain commands. Each SPEC is applied as a ReplicaSet: its instances are kept alive,
+/// also across a restart of `eru up` itself. Ctrl-C stops watching and leaves the workloads running; `eru up` again
+/// finds them; `eru down` removes them.
+#[derive(Debug, Parser)]
+#[command(name = "eru up", version, after_help = "\
+Examples:
+  eru up examples/hello.yaml          three HTTP servers that come back when killed
+  eru up                              the machine alone; deploy with `eru workload deploy`
+  eru workload list                   in another terminal: what runs
+  eru down                            remove everything that runs
+
+Files are kept in --data-dir: the store, the commands' folders and logs, and eru.log while a table is shown.")]
+pub struct Options {
+    /// App specs with a `replicaset:` section, applied at start.
+    #[arg(value_name = "SPEC")]
+    pub specs: Vec<PathBuf>,
+
+    /// Where everything is kept [default: /var/lib/eru for root, else ~/.local/share/eru]
+    #[arg(long, value_name = "DIR", env = "ERU_DATA_DIR")]
+    pub data_dir: Option<PathBuf>,
+
+    /// Core's address. Loopback only.
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:5001")]
+    pub listen: SocketAddr,
+
+    /// The controller's address. Loopback only.
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:5002")]
+    pub controller_listen: SocketAddr,
+
+    /// The pod that this machine is in.
+    #[arg(long, value_name = "NAME", default_value = "local")]
+    pub pod: String,
+
+    /// This machine's name as a node [default: its host name]
+    #[arg(long, value_name = "NAME")]
+    pub node: Option<String>,
+
+    /// Accept simulated nodes (`fake://NAME`), for trying things out and for measuring.
+    #[arg(long)]
+    pub allow_fake: bool,
+
+    /// Log lines instead of the table, on a terminal too.
+    #[arg(long)]
+    pub plain: bool,
+}
+
+impl Options {
+    /// The first thing that is wrong with them, as a user is told it.
+    pub fn refusal(&self) -> Option<String> {
+        [("--listen", self.listen), ("--controller-listen", self.controller_listen)].iter().find_map(|(flag, address)| {
+            (!address.ip().is_loopback()).then(|| {
+                format!("{flag}: eru up listens on loopback only, got \"{address}\": for other machines run eru core")
+            })
+        })
+    }
+}
