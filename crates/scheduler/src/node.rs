@@ -1,10 +1,10 @@
 //! A node as the scheduler sees it.
 
 use eru_types::{AppName, CpuQuota, EntrypointName, Labels, MemoryBytes, NodeName, PodName, Resources};
-use std::collections::HashMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// Number of instances by app and entrypoint; those that are planned or being removed count as well.
-pub type Counts = HashMap<(AppName, EntrypointName), u32>;
+pub type Counts = BTreeMap<(AppName, EntrypointName), u32>;
 
 /// Whether a node takes workloads, and if not, why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -74,7 +74,7 @@ pub struct NodeSnapshot {
     /// What its placements take: their sum.
     pub used: Quantities,
     /// Its instances.
-    pub counts: Counts,
+    pub counts: Arc<Counts>,
 }
 
 impl NodeSnapshot {
@@ -96,7 +96,7 @@ impl NodeSnapshot {
     /// Puts `count` more instances on it.
     pub fn take(&mut self, app: &AppName, entrypoint: &EntrypointName, resources: &Resources, count: u32) {
         self.used.take(resources, u64::from(count));
-        let held = self.counts.entry((app.clone(), entrypoint.clone())).or_default();
+        let held = Arc::make_mut(&mut self.counts).entry((app.clone(), entrypoint.clone())).or_default();
         *held = held.saturating_add(count);
     }
 }

@@ -3,11 +3,12 @@
 #![allow(clippy::unwrap_used)]
 
 use eru_scheduler::{
-    Content, Counts, NodeFilter, NodeSnapshot, Plan, Quantities, Readiness, Refusal, RefusalKind, Request, Strategy,
+    Content, NodeFilter, NodeSnapshot, Plan, Quantities, Readiness, Refusal, RefusalKind, Request, Strategy,
     capacities, lint, plan,
 };
 use eru_types::{AppName, CpuQuota, EntrypointName, Labels, MemoryBytes, NodeName, PodName, Resources};
 use proptest::prelude::*;
+use std::sync::Arc;
 
 const GIB: u64 = 1 << 30;
 const MIB: u64 = 1 << 20;
@@ -22,7 +23,7 @@ fn node(name: &str, memory: u64, storage: u64) -> NodeSnapshot {
         readiness: Readiness::Ready,
         total: Quantities { cpu: CpuQuota(8_000_000), memory: MemoryBytes(memory), storage: MemoryBytes(storage) },
         used: Quantities::default(),
-        counts: Counts::new(),
+        counts: Arc::default(),
     }
 }
 
@@ -162,7 +163,7 @@ proptest! {
         let mut nodes: Vec<_> = shapes.iter().enumerate().map(|(i, (memory, storage, used, held))| {
             let mut n = node(&format!("n{i}"), *memory, *storage);
             n.used.memory = MemoryBytes(*used);
-            n.counts.insert((AppName::new("a").unwrap(), EntrypointName::new("web").unwrap()), *held);
+            Arc::make_mut(&mut n.counts).insert((AppName::new("a").unwrap(), EntrypointName::new("web").unwrap()), *held);
             n
         }).collect();
         let wanted = Request { strategy, ..request(count, memory, storage) };
