@@ -4,5 +4,7 @@
 //! [`watch`] serves its changes to subscribers; [`liveness`] judges nodes; [`recovery`] finishes or undoes what a dead
 //! core left; [`keys`] spells the store's keys and [`record`] its values.
 
+pub mod cache;
 pub mod keys;
 pub mod record;
+pub mod watch;
