@@ -72,8 +72,12 @@ impl Client {
 
     /// A call that only reads. `f` is given the generated client and makes the call, perhaps several times.
     ///
-    /// ```ignore
+    /// ```no_run
+    /// # use eru_api::pb;
+    /// # async fn example(client: eru_client::Client) -> Result<(), eru_client::Error> {
     /// let pods = client.read(|mut core| async move { core.list_pods(pb::Empty {}).await }).await?;
+    /// # Ok(())
+    /// # }
     /// ```
     ///
     /// # Errors

@@ -126,7 +126,7 @@ mod tests {
         health.answered(0);
         assert_eq!(health.order(at(3)), [0, 2, 1]);
         health.failed(0, at(10));
-        health.failed(2, at(10));
-        assert_eq!(health.order(at(10)), [1, 0, 2]);
+        health.failed(2, at(11));
+        assert_eq!(health.order(at(11)), [1, 0, 2]);
     }
 }

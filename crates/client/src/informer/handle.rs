@@ -3,7 +3,7 @@
 use super::{
     changes::{Changes, Queue, Reader},
     entry::Snapshot,
-    fold::Fold,
+    fold::{Fold, Start},
     options::{Filter, InformerOptions},
     run,
 };
@@ -176,8 +176,23 @@ impl State {
         }
     }
 
-    pub(super) fn fold<T>(&self, f: impl FnOnce(&mut Fold) -> T) -> T {
-        f(&mut self.inner.lock().fold)
+    /// A stream begins; says what to ask for.
+    pub(super) fn connect(&self) -> Start {
+        self.inner.lock().fold.connect()
+    }
+
+    /// The stream broke; answers whether it had caught up.
+    pub(super) fn disconnect(&self) -> bool {
+        let was_live = {
+            let mut inner = self.inner.lock();
+            let was_live = inner.fold.is_live();
+            inner.fold.disconnect();
+            was_live
+        };
+        if was_live {
+            self.version.send_modify(|v| *v += 1);
+        }
+        was_live
     }
 
     /// Notes why the stream is down; answers whether that is news.

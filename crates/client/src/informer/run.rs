@@ -31,14 +31,9 @@ async fn watch_for_ever(client: &Client, filter: &Filter, options: &InformerOpti
     let mut backoff = Backoff::new(options.backoff_first, options.backoff_most);
     loop {
         let route = client.route();
-        let start = state.fold(|fold| fold.connect());
+        let start = state.connect();
         let problem = watch(&route, request(filter, options, start), options, state).await;
-        let was_live = state.fold(|fold| {
-            let was_live = fold.is_live();
-            fold.disconnect();
-            was_live
-        });
-        if was_live {
+        if state.disconnect() {
             backoff.reset();
         }
         let text = problem.to_string();
