@@ -10,7 +10,9 @@
 mod check;
 pub mod conformance;
 pub mod embedded;
+pub mod etcd;
 pub mod port;
 
 pub use embedded::{Embedded, EmbeddedOptions};
+pub use etcd::{Etcd, EtcdOptions};
 pub use port::*;

@@ -69,6 +69,7 @@ cases! {
         put_each_gives_every_put_its_own_outcome,
         put_each_sees_the_puts_before_it,
         put_each_takes_any_number,
+        put_each_takes_puts_with_many_guards,
         put_each_of_nothing_is_nothing,
         observed_and_durable_writes_keep_their_order,
     }

@@ -209,6 +209,16 @@ pub(super) async fn put_each_takes_any_number(store: Store) {
     assert!(outcomes.iter().all(|outcome| !matches!(outcome, PutOutcome::Written(written) if *written > at)));
 }
 
+pub(super) async fn put_each_takes_puts_with_many_guards(store: Store) {
+    let puts = (0..200).map(|index| {
+        let guards =
+            (0..=index % crate::limits::TXN_OPS_MAX).map(|guard| Guard::Absent(format!("none/{guard}").into()));
+        guarded(guards.collect(), &format!("g/{index:04}"), "v")
+    });
+    let outcomes = store.put_each(puts.collect(), DURABLE).await.unwrap();
+    assert!(outcomes.iter().all(|outcome| matches!(outcome, PutOutcome::Written(_))), "{outcomes:?}");
+}
+
 pub(super) async fn put_each_of_nothing_is_nothing(store: Store) {
     let before = store.revision().await.unwrap();
     assert!(store.put_each(vec![], DURABLE).await.unwrap().is_empty());
