@@ -11,8 +11,11 @@ pub mod conformance;
 mod events;
 pub mod fake;
 pub mod port;
+pub mod process;
+mod reason;
 mod restart;
 
 pub use fake::{Fake, FakeOptions, FakeRegistry};
 pub use port::*;
+pub use process::{Process, ProcessOptions, ShimCommand};
 pub use restart::{RestartError, RestartPolicy};

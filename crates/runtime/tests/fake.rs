@@ -43,7 +43,7 @@ impl Subject for Simulated {
 }
 
 fn engine() -> Arc<Fake> {
-    Arc::new(Fake::new(FakeOptions::new(NodeName::new("n1").unwrap())))
+    Arc::new(Fake::new(FakeOptions::new(NodeName::new("n1").expect("a name"))))
 }
 
 #[tokio::test]
