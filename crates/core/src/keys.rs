@@ -11,7 +11,8 @@
 //! | `/placement/<node>/<workload name>` | [`Placement`](crate::record::Placement) | core |
 //! | `/index/<engine id>` | [`IndexRecord`](crate::record::IndexRecord) | core |
 //! | `/status/<node>/<engine id>` | [`StatusRecord`](crate::record::StatusRecord), perhaps leased | agents (reports) |
-//! | `/op/<op id>` | the deploy's app and entrypoint | core |
+//! | `/op/<op id>` | [`OpRecord`](crate::record::OpRecord) | core |
+//! | `/dissociated/<node>/<engine id>` | [`DissociatedRecord`](crate::record::DissociatedRecord) | DissociateWorkload |
 //! | `/owner/<owner>` | [`OwnerRecord`](crate::record::OwnerRecord) | core |
 //! | `/core/<instance>` | [`CoreRecord`](crate::record::CoreRecord), leased | each core |
 //! | `/liveness` | the holder's instance, leased | the core that holds liveness |
@@ -85,6 +86,22 @@ pub fn statuses(node: &NodeName) -> KeyRange {
 pub fn op(op_id: &str) -> Bytes {
     join(&["op", op_id])
 }
+/// All deploys by their op ids.
+pub fn ops() -> KeyRange {
+    KeyRange::prefix(Bytes::from_static(b"/op/"))
+}
+/// A workload that the engine keeps and we forgot.
+pub fn dissociated(node: &NodeName, id: &EngineId) -> Bytes {
+    join(&["dissociated", node.as_str(), id.as_str()])
+}
+/// All such workloads of a node.
+pub fn all_dissociated(node: &NodeName) -> KeyRange {
+    KeyRange::prefix(format!("/dissociated/{node}/"))
+}
+/// All reports.
+pub fn all_statuses() -> KeyRange {
+    KeyRange::prefix(Bytes::from_static(b"/status/"))
+}
 /// An owner, which was checked to be a name.
 pub fn owner(owner: &str) -> Bytes {
     join(&["owner", owner])
@@ -92,6 +109,10 @@ pub fn owner(owner: &str) -> Bytes {
 /// A running core.
 pub fn core(instance: &str) -> Bytes {
     join(&["core", instance])
+}
+/// All running cores.
+pub fn cores() -> KeyRange {
+    KeyRange::prefix(Bytes::from_static(b"/core/"))
 }
 /// The liveness lease's key.
 pub fn liveness() -> Bytes {
@@ -121,6 +142,8 @@ pub enum Key {
     Status(NodeName, EngineId),
     /// See [`op`].
     Op(String),
+    /// See [`dissociated`].
+    Dissociated(NodeName, EngineId),
     /// See [`owner`].
     Owner(String),
     /// See [`core`].
@@ -152,6 +175,7 @@ pub fn parse(key: &[u8]) -> Option<Key> {
         }
         ("index", Some(id), None) => Some(Key::Index(EngineId::new(id).ok()?)),
         ("status", Some(name), Some(id)) => Some(Key::Status(node(name)?, EngineId::new(id).ok()?)),
+        ("dissociated", Some(name), Some(id)) => Some(Key::Dissociated(node(name)?, EngineId::new(id).ok()?)),
         ("op", Some(op), None) => Some(Key::Op(op.to_owned())),
         ("owner", Some(owner), None) => Some(Key::Owner(owner.to_owned())),
         ("core", Some(instance), None) => Some(Key::Core(instance.to_owned())),
@@ -180,6 +204,7 @@ mod tests {
             (placement(&node_name, &name), Key::Placement(node_name.clone(), name.clone())),
             (index(&id), Key::Index(id.clone())),
             (status(&node_name, &id), Key::Status(node_name.clone(), id.clone())),
+            (dissociated(&node_name, &id), Key::Dissociated(node_name.clone(), id.clone())),
             (op("o1"), Key::Op("o1".into())),
             (owner("o1"), Key::Owner("o1".into())),
             (core("c1"), Key::Core("c1".into())),

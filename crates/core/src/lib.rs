@@ -8,3 +8,11 @@ pub mod cache;
 pub mod keys;
 pub mod record;
 pub mod watch;
+pub mod cluster;
+pub mod liveness;
+pub mod options;
+pub mod rpc;
+pub mod server;
+
+pub use options::CoreOptions;
+pub use server::{BuildError, Core, CoreHandle};

@@ -1,0 +1,271 @@
+//! What a change of a node makes of its record. Pure.
+
+use super::bytes_text;
+use crate::{
+    cluster::{Error, Result},
+    record::NodeRecord,
+};
+use eru_types::{CpuQuota, Labels, MemoryBytes, NodeName, Resources};
+use std::collections::BTreeMap;
+
+/// Most pieces of one core.
+pub const SHARE_MAX: u32 = 1_000_000;
+
+/// What to change about a node. Empty and zero fields change nothing.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct NodeChange {
+    /// Whether it is kept out of scheduling.
+    pub bypass: Option<bool>,
+    /// Declare every workload of it down.
+    pub workloads_down: bool,
+    /// Replaces the endpoint.
+    pub endpoint: String,
+    /// Replace authority, certificate and key, each where it is not empty.
+    pub tls: [String; 3],
+    /// Replace the labels.
+    pub labels: Labels,
+    /// Pieces to add to or take from each core; a core without pieces goes.
+    pub cpu: BTreeMap<String, i32>,
+    /// Bytes of memory to add or take.
+    pub memory: i64,
+    /// Bytes of storage to add or take.
+    pub storage: i64,
+    /// Bytes to add to or take from each volume device; 0 removes the device.
+    pub volumes: BTreeMap<String, i64>,
+    /// Replaces the NUMA node of each core.
+    pub numa: BTreeMap<String, String>,
+    /// Bytes to add to or take from each NUMA node that is known.
+    pub numa_memory: BTreeMap<String, i64>,
+}
+
+impl NodeChange {
+    /// Whether the outcome depends on what the node has given away.
+    pub fn has_deltas(&self) -> bool {
+        !self.cpu.is_empty()
+            || self.memory != 0
+            || self.storage != 0
+            || !self.volumes.is_empty()
+            || !self.numa_memory.is_empty()
+    }
+
+    /// Whether the node's record changes at all.
+    pub fn touches_record(&self) -> bool {
+        *self != Self { workloads_down: self.workloads_down, ..Self::default() }
+    }
+}
+
+/// Applies `change`; `used` is what the node's placements take. Nothing of `record` counts when it fails.
+///
+/// # Errors
+/// [`Error::Invalid`] with the original's text where a total would be negative; [`Error::Precondition`] where it would be
+/// below what is in use.
+pub fn apply(record: &mut NodeRecord, change: &NodeChange, used: &Resources) -> Result<()> {
+    if let Some(bypass) = change.bypass {
+        record.bypass = bypass;
+    }
+    if !change.endpoint.is_empty() {
+        record.endpoint.clone_from(&change.endpoint);
+    }
+    if change.tls.iter().any(|pem| !pem.is_empty()) {
+        let tls = record.tls.get_or_insert_default();
+        for (old, new) in tls.iter_mut().zip(&change.tls) {
+            if !new.is_empty() {
+                old.clone_from(new);
+            }
+        }
+    }
+    if !change.labels.is_empty() {
+        record.labels = change.labels.clone();
+    }
+    if !change.numa.is_empty() {
+        record.numa = change.numa.clone();
+    }
+    for (node, delta) in &change.numa_memory {
+        if let Some(bytes) = record.numa_memory.get_mut(node) {
+            *bytes = moved(*bytes, *delta, "Memory", &record.name)?;
+        }
+    }
+    let storage_delta = volumes(record, &change.volumes)?;
+    if change.storage != 0 || storage_delta != 0 {
+        let sum = i128::from(change.storage) + storage_delta;
+        let total = moved_wide(record.storage.0, sum, "Storage", &record.name)?;
+        record.storage = not_below(total, used.storage_request, "storage", &record.name)?;
+    }
+    if change.memory != 0 {
+        let total = moved(record.memory.0, change.memory, "Memory", &record.name)?;
+        record.memory = not_below(total, used.memory_request, "memory", &record.name)?;
+    }
+    cpu(record, &change.cpu, used.cpu_request)
+}
+
+fn moved(total: u64, delta: i64, kind: &str, node: &NodeName) -> Result<u64> {
+    moved_wide(total, i128::from(delta), kind, node)
+}
+
+fn moved_wide(total: u64, delta: i128, kind: &str, node: &NodeName) -> Result<u64> {
+    let sum = i128::from(total) + delta;
+    // What the wire cannot carry back is not taken either.
+    i64::try_from(sum).ok().and_then(|sum| u64::try_from(sum).ok()).ok_or_else(|| {
+        Error::Invalid(format!("bad `{kind}` value: node {node} has {total}, and {delta} would make it {sum}"))
+    })
+}
+
+fn not_below(total: u64, used: MemoryBytes, what: &str, node: &NodeName) -> Result<MemoryBytes> {
+    if total < used.0 {
+        let (total, used) = (bytes_text(total), bytes_text(used.0));
+        return Err(Error::Precondition(format!("node {node}: {what} {total} would be below the {used} in use")));
+    }
+    Ok(MemoryBytes(total))
+}
+
+/// Changes the volume devices; answers by how much the storage changes with them.
+fn volumes(record: &mut NodeRecord, deltas: &BTreeMap<String, i64>) -> Result<i128> {
+    let mut storage = 0_i128;
+    for (device, delta) in deltas {
+        match (record.volumes.get_mut(device), *delta) {
+            (Some(size), 0) => {
+                storage -= i128::from(*size);
+                record.volumes.remove(device);
+            }
+            (Some(size), delta) => {
+                *size = moved(*size, delta, "Volume", &record.name)?;
+                storage += i128::from(delta);
+            }
+            (None, delta) if delta > 0 => {
+                record.volumes.insert(device.clone(), delta.unsigned_abs());
+                storage += i128::from(delta);
+            }
+            (None, _) => {}
+        }
+    }
+    Ok(storage)
+}
+
+fn cpu(record: &mut NodeRecord, deltas: &BTreeMap<String, i32>, used: CpuQuota) -> Result<()> {
+    for (core, delta) in deltas {
+        let pieces = record.cpu.get(core).copied();
+        if pieces.is_none() && *delta <= 0 {
+            continue;
+        }
+        let sum = i64::from(pieces.unwrap_or(0)) + i64::from(*delta);
+        let sum = u32::try_from(sum).ok().filter(|sum| *sum <= SHARE_MAX).ok_or_else(|| {
+            let text = format!(
+                "bad `CPU` value: node {}: core {core} would have {sum} pieces (0 to {SHARE_MAX})",
+                record.name
+            );
+            Error::Invalid(text)
+        })?;
+        if sum == 0 {
+            record.cpu.remove(core);
+        } else {
+            record.cpu.insert(core.clone(), sum);
+        }
+    }
+    let max = super::add::CORES_MAX as usize;
+    if record.cpu.len() > max {
+        let text =
+            format!("bad `CPU` value: node {} would have {} cores (at most {max})", record.name, record.cpu.len());
+        return Err(Error::Invalid(text));
+    }
+    // Unbound processor time may be given away more than once, as in the original; only taking the last core while
+    // something runs is refused.
+    if record.cpu.is_empty() && !deltas.is_empty() && used > CpuQuota(0) {
+        let used = used.cores();
+        return Err(Error::Precondition(format!("node {}: 0 cores would be below the {used} in use", record.name)));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use eru_types::PodName;
+
+    const GIB: u64 = 1 << 30;
+
+    fn node() -> NodeRecord {
+        NodeRecord {
+            name: NodeName::new("n1").unwrap(),
+            pod: PodName::new("p").unwrap(),
+            endpoint: "fake://n1".into(),
+            runtime: "fake".into(),
+            runs_images: true,
+            runs_commands: true,
+            labels: Labels::default(),
+            bypass: false,
+            cpu: [("0".to_owned(), 100), ("1".to_owned(), 100)].into(),
+            memory: MemoryBytes(8 * GIB),
+            storage: MemoryBytes(100),
+            volumes: [("/d".to_owned(), 40)].into(),
+            numa: BTreeMap::new(),
+            numa_memory: [("a".to_owned(), 10)].into(),
+            tls: None,
+            created_at_ms: 0,
+        }
+    }
+
+    fn map<V: Copy>(pairs: &[(&str, V)]) -> BTreeMap<String, V> {
+        pairs.iter().map(|(k, v)| ((*k).to_owned(), *v)).collect()
+    }
+
+    #[test]
+    fn deltas_change_totals() {
+        let mut record = node();
+        let change = NodeChange {
+            cpu: map(&[("0", -100), ("2", 50), ("3", -1)]),
+            memory: -(GIB as i64),
+            storage: 5,
+            volumes: map(&[("/d", 0), ("/e", 7), ("/f", -1)]),
+            numa_memory: map(&[("a", -10), ("unknown", 5)]),
+            ..NodeChange::default()
+        };
+        apply(&mut record, &change, &Resources::default()).unwrap();
+        assert_eq!(record.cpu, map(&[("1", 100), ("2", 50)]));
+        assert_eq!(record.memory.0, 7 * GIB);
+        assert_eq!(record.storage.0, 100 + 5 - 40 + 7);
+        assert_eq!(record.volumes, map(&[("/e", 7)]));
+        assert_eq!(record.numa_memory, map(&[("a", 0)]));
+    }
+
+    #[test]
+    fn what_is_too_much_is_refused() {
+        let used = Resources {
+            memory_request: MemoryBytes(6 * GIB),
+            storage_request: MemoryBytes(90),
+            cpu_request: CpuQuota(1),
+            ..Resources::default()
+        };
+        let four = NodeChange { memory: -(4 * GIB as i64), ..NodeChange::default() };
+        for (change, want) in [
+            (four, "node n1: memory 4 GiB would be below the 6 GiB in use"),
+            (
+                NodeChange { storage: -20, ..NodeChange::default() },
+                "node n1: storage 80 bytes would be below the 90 bytes in use",
+            ),
+            (NodeChange { memory: i64::MIN, ..NodeChange::default() }, "bad `Memory` value"),
+            (NodeChange { memory: i64::MAX, ..NodeChange::default() }, "bad `Memory` value"),
+            (NodeChange { storage: -101, ..NodeChange::default() }, "bad `Storage` value"),
+            (NodeChange { volumes: map(&[("/d", -41)]), ..NodeChange::default() }, "bad `Volume` value"),
+            (NodeChange { numa_memory: map(&[("a", -11)]), ..NodeChange::default() }, "bad `Memory` value"),
+            (NodeChange { cpu: map(&[("0", i32::MIN)]), ..NodeChange::default() }, "bad `CPU` value"),
+            (NodeChange { cpu: map(&[("0", i32::MAX)]), ..NodeChange::default() }, "bad `CPU` value"),
+            (NodeChange { cpu: map(&[("0", -100), ("1", -100)]), ..NodeChange::default() }, "0 cores would be below"),
+        ] {
+            let text = apply(&mut node(), &change, &used).unwrap_err().to_string();
+            assert!(text.contains(want), "{text:?} has no {want:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_given_changes_nothing() {
+        let mut record = node();
+        apply(&mut record, &NodeChange::default(), &Resources::default()).unwrap();
+        assert_eq!(record, node());
+        assert!(!NodeChange { workloads_down: true, ..NodeChange::default() }.touches_record());
+        let labels = Labels::new([("a".to_owned(), "b".to_owned())].into()).unwrap();
+        let change = NodeChange { bypass: Some(true), endpoint: "x".into(), labels, ..NodeChange::default() };
+        assert!(change.touches_record() && !change.has_deltas());
+        apply(&mut record, &change, &Resources::default()).unwrap();
+        assert!(record.bypass && record.endpoint == "x" && record.labels.get("a") == Some("b"));
+    }
+}

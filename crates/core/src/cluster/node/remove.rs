@@ -1,0 +1,52 @@
+//! Removing a node that has no workloads.
+
+use crate::{
+    cluster::{Cluster, Error, Result, read::read},
+    keys,
+};
+use eru_kv::{Durability, Guard, Op, Txn};
+use eru_types::NodeName;
+
+/// How often a removal is tried again when a deploy came in between.
+const CONFLICTS_MAX: usize = 8;
+
+impl Cluster {
+    /// Removes a node and everything that is known under its name, in one transaction.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; [`Error::Precondition`] while it has workloads.
+    pub async fn remove_node(&self, name: &NodeName) -> Result<()> {
+        for _ in 0..CONFLICTS_MAX {
+            let found = read(&*self.kv, &[keys::node(name), keys::version(name)]).await?;
+            let [node, version] = &found.values[..] else { unreachable!("two keys were asked for") };
+            let Some(node) = node else { return Err(Error::no_node(name)) };
+            // Every commit of placements raises the version, so the count is that of the version that is guarded.
+            self.cache.linearizable().await?;
+            if self.cache.node(name).is_some_and(|view| view.placements_len > 0) {
+                return Err(Error::Precondition("node not empty, still has workloads associated".into()));
+            }
+            let version = version.as_ref().map(|kv| kv.mod_revision).unwrap_or_default();
+            let txn = Txn {
+                guards: vec![
+                    Guard::ModRevision(keys::node(name), node.mod_revision),
+                    Guard::ModRevision(keys::version(name), version),
+                ],
+                then: vec![
+                    Op::delete(keys::node(name)),
+                    Op::delete(keys::version(name)),
+                    Op::delete(keys::verdict(name)),
+                    Op::delete(keys::alive(name)),
+                    Op::delete(keys::agent(name)),
+                    Op::Delete(keys::statuses(name)),
+                ],
+                or_else: vec![],
+            };
+            if self.kv.txn(txn, Durability::Durable).await?.succeeded {
+                self.agents.forget(name);
+                tracing::info!(node = %name, "node removed");
+                return Ok(());
+            }
+        }
+        Err(Error::Conflict(format!("node {name} is being deployed to; try again")))
+    }
+}

@@ -1,0 +1,293 @@
+//! All methods of the public API, each with the handler that it goes to.
+
+use super::{
+    streams::Answers,
+    unimplemented::{EXECUTE, FILES, IMAGES, LAMBDA, NETWORKS, REALLOC, REPLACE, missing},
+};
+use crate::{
+    cluster::Cluster,
+    options::{ServerLimits, StoreClass},
+    watch::{self, StreamLimits, Subscribe},
+};
+use eru_api::pb::{self, core_rpc_server::CoreRpc};
+use futures::StreamExt;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status, Streaming};
+
+/// The public API of one core. Cheap to clone.
+#[derive(Clone)]
+pub struct CoreService {
+    pub(super) cluster: Arc<Cluster>,
+    pub(super) store: StoreClass,
+    pub(super) stream_limits: StreamLimits,
+    pub(super) stopping: CancellationToken,
+    /// When this core started, as RFC 3339.
+    pub(super) started_at: String,
+}
+
+impl CoreService {
+    pub(crate) fn new(
+        cluster: Arc<Cluster>,
+        store: StoreClass,
+        limits: ServerLimits,
+        stopping: CancellationToken,
+    ) -> Self {
+        let stream_limits = StreamLimits::new(limits.streams_max);
+        let started_at = super::info::rfc3339(std::time::SystemTime::now());
+        Self { cluster, store, stream_limits, stopping, started_at }
+    }
+
+    pub(crate) fn stream_limits(&self) -> StreamLimits {
+        self.stream_limits.clone()
+    }
+}
+
+type Answer<T> = Result<Response<T>, Status>;
+
+#[tonic::async_trait]
+impl CoreRpc for CoreService {
+    async fn info(&self, _: Request<pb::Empty>) -> Answer<pb::CoreInfo> {
+        Ok(Response::new(self.core_info().await?))
+    }
+
+    async fn add_pod(&self, request: Request<pb::AddPodOptions>) -> Answer<pb::Pod> {
+        Ok(Response::new(self.pod_add(request.into_inner()).await?))
+    }
+
+    async fn remove_pod(&self, request: Request<pb::RemovePodOptions>) -> Answer<pb::Empty> {
+        Ok(Response::new(self.pod_remove(request.into_inner()).await?))
+    }
+
+    async fn get_pod(&self, request: Request<pb::GetPodOptions>) -> Answer<pb::Pod> {
+        Ok(Response::new(self.pod_get(request.into_inner()).await?))
+    }
+
+    async fn list_pods(&self, _: Request<pb::Empty>) -> Answer<pb::Pods> {
+        Ok(Response::new(self.pod_list().await?))
+    }
+
+    async fn get_pod_resource(&self, request: Request<pb::GetPodOptions>) -> Answer<pb::PodResource> {
+        Ok(Response::new(self.pod_resource(request.into_inner()).await?))
+    }
+
+    async fn add_node(&self, request: Request<pb::AddNodeOptions>) -> Answer<pb::Node> {
+        Ok(Response::new(self.node_add(request.into_inner()).await?))
+    }
+
+    async fn remove_node(&self, request: Request<pb::RemoveNodeOptions>) -> Answer<pb::Empty> {
+        Ok(Response::new(self.node_remove(request.into_inner()).await?))
+    }
+
+    async fn get_node(&self, request: Request<pb::GetNodeOptions>) -> Answer<pb::Node> {
+        Ok(Response::new(self.node_get(request.into_inner()).await?))
+    }
+
+    async fn set_node(&self, request: Request<pb::SetNodeOptions>) -> Answer<pb::Node> {
+        Ok(Response::new(self.node_set(request.into_inner()).await?))
+    }
+
+    async fn set_node_status(&self, request: Request<pb::SetNodeStatusOptions>) -> Answer<pb::Empty> {
+        Ok(Response::new(self.node_status_set(request.into_inner()).await?))
+    }
+
+    async fn get_node_status(&self, request: Request<pb::GetNodeStatusOptions>) -> Answer<pb::NodeStatusStreamMessage> {
+        Ok(Response::new(self.node_status_get(request.into_inner()).await?))
+    }
+
+    async fn get_node_resource(&self, request: Request<pb::GetNodeResourceOptions>) -> Answer<pb::NodeResource> {
+        Ok(Response::new(self.node_resource(request.into_inner()).await?))
+    }
+
+    async fn get_node_engine(&self, request: Request<pb::GetNodeOptions>) -> Answer<pb::Engine> {
+        Ok(Response::new(self.node_engine(request.into_inner()).await?))
+    }
+
+    async fn calculate_capacity(&self, request: Request<pb::DeployOptions>) -> Answer<pb::CapacityMessage> {
+        Ok(Response::new(self.capacity(request.into_inner()).await?))
+    }
+
+    async fn get_workload(&self, request: Request<pb::WorkloadId>) -> Answer<pb::Workload> {
+        Ok(Response::new(self.workload_get(request.into_inner()).await?))
+    }
+
+    async fn get_workloads(&self, request: Request<pb::WorkloadIDs>) -> Answer<pb::Workloads> {
+        Ok(Response::new(self.workload_get_many(request.into_inner()).await?))
+    }
+
+    async fn list_node_workloads(&self, request: Request<pb::GetNodeOptions>) -> Answer<pb::Workloads> {
+        Ok(Response::new(self.workload_list_node(request.into_inner()).await?))
+    }
+
+    async fn get_workloads_status(&self, request: Request<pb::WorkloadIDs>) -> Answer<pb::WorkloadsStatus> {
+        Ok(Response::new(self.status_get(request.into_inner()).await?))
+    }
+
+    async fn set_workloads_status(
+        &self,
+        request: Request<pb::SetWorkloadsStatusOptions>,
+    ) -> Answer<pb::WorkloadsStatus> {
+        Ok(Response::new(self.status_set(request.into_inner()).await?))
+    }
+
+    async fn list_pod_nodes(&self, request: Request<pb::ListNodesOptions>) -> Answer<pb::Nodes> {
+        let nodes = self.node_list(request.into_inner()).await?.collect().await;
+        Ok(Response::new(pb::Nodes { nodes }))
+    }
+
+    type PodNodesStreamStream = Answers<pb::Node>;
+
+    async fn pod_nodes_stream(&self, request: Request<pb::ListNodesOptions>) -> Answer<Self::PodNodesStreamStream> {
+        let nodes = self.node_list(request.into_inner()).await?;
+        Ok(Response::new(nodes.map(Ok).boxed()))
+    }
+
+    type WatchServiceStatusStream = Answers<pb::ServiceStatus>;
+
+    async fn watch_service_status(&self, _: Request<pb::Empty>) -> Answer<Self::WatchServiceStatusStream> {
+        Ok(Response::new(self.service_status()?))
+    }
+
+    type NodeStatusStreamStream = Answers<pb::NodeStatusStreamMessage>;
+
+    async fn node_status_stream(&self, _: Request<pb::Empty>) -> Answer<Self::NodeStatusStreamStream> {
+        let cache = self.cluster.cache.clone();
+        let messages = watch::nodes::stream(cache, &self.stream_limits, self.stopping.clone())?;
+        Ok(Response::new(messages.boxed()))
+    }
+
+    type WorkloadStatusStreamStream = Answers<pb::WorkloadStatusStreamMessage>;
+
+    /// The server answers this method before it comes here ([`watch::serve`]), with the same messages already encoded.
+    async fn workload_status_stream(
+        &self,
+        request: Request<pb::WorkloadStatusStreamOptions>,
+    ) -> Answer<Self::WorkloadStatusStreamStream> {
+        let wanted = Subscribe::parse(request.into_inner(), &self.stream_limits)?;
+        let cache = self.cluster.cache.clone();
+        let frames = watch::subscribe(cache, wanted, &self.stream_limits, self.stopping.clone())?;
+        let messages = frames.map(|frame| frame?.decode().map_err(|error| Status::internal(error.to_string())));
+        Ok(Response::new(messages.boxed()))
+    }
+
+    type ListWorkloadsStream = Answers<pb::Workload>;
+
+    async fn list_workloads(&self, request: Request<pb::ListWorkloadsOptions>) -> Answer<Self::ListWorkloadsStream> {
+        Ok(Response::new(self.workload_list(request.into_inner()).await?))
+    }
+
+    type PodResourceStreamStream = Answers<pb::NodeResource>;
+
+    async fn pod_resource_stream(&self, request: Request<pb::GetPodOptions>) -> Answer<Self::PodResourceStreamStream> {
+        Ok(Response::new(self.pod_resources_one_by_one(request.into_inner()).await?))
+    }
+
+    type CreateWorkloadStream = Answers<pb::CreateWorkloadMessage>;
+
+    async fn create_workload(&self, request: Request<pb::DeployOptions>) -> Answer<Self::CreateWorkloadStream> {
+        Ok(Response::new(self.workload_create(request.into_inner()).await?))
+    }
+
+    type RemoveWorkloadStream = Answers<pb::RemoveWorkloadMessage>;
+
+    async fn remove_workload(&self, request: Request<pb::RemoveWorkloadOptions>) -> Answer<Self::RemoveWorkloadStream> {
+        Ok(Response::new(self.workload_remove(request.into_inner()).await?))
+    }
+
+    type DissociateWorkloadStream = Answers<pb::DissociateWorkloadMessage>;
+
+    async fn dissociate_workload(
+        &self,
+        request: Request<pb::DissociateWorkloadOptions>,
+    ) -> Answer<Self::DissociateWorkloadStream> {
+        Ok(Response::new(self.workload_dissociate(request.into_inner()).await?))
+    }
+
+    type ControlWorkloadStream = Answers<pb::ControlWorkloadMessage>;
+
+    async fn control_workload(
+        &self,
+        request: Request<pb::ControlWorkloadOptions>,
+    ) -> Answer<Self::ControlWorkloadStream> {
+        Ok(Response::new(self.workload_control(request.into_inner()).await?))
+    }
+
+    type LogStreamStream = Answers<pb::LogStreamMessage>;
+
+    async fn log_stream(&self, request: Request<pb::LogStreamOptions>) -> Answer<Self::LogStreamStream> {
+        Ok(Response::new(self.logs(request.into_inner()).await?))
+    }
+
+    async fn list_networks(&self, _: Request<pb::ListNetworkOptions>) -> Answer<pb::Networks> {
+        Err(missing(NETWORKS))
+    }
+
+    async fn connect_network(&self, _: Request<pb::ConnectNetworkOptions>) -> Answer<pb::Network> {
+        Err(missing(NETWORKS))
+    }
+
+    async fn disconnect_network(&self, _: Request<pb::DisconnectNetworkOptions>) -> Answer<pb::Empty> {
+        Err(missing(NETWORKS))
+    }
+
+    async fn realloc_resource(&self, _: Request<pb::ReallocOptions>) -> Answer<pb::ReallocResourceMessage> {
+        Err(missing(REALLOC))
+    }
+
+    type CopyStream = Answers<pb::CopyMessage>;
+
+    async fn copy(&self, _: Request<pb::CopyOptions>) -> Answer<Self::CopyStream> {
+        Err(missing(FILES))
+    }
+
+    type SendStream = Answers<pb::SendMessage>;
+
+    async fn send(&self, _: Request<pb::SendOptions>) -> Answer<Self::SendStream> {
+        Err(missing(FILES))
+    }
+
+    type BuildImageStream = Answers<pb::BuildImageMessage>;
+
+    async fn build_image(&self, _: Request<pb::BuildImageOptions>) -> Answer<Self::BuildImageStream> {
+        Err(missing(IMAGES))
+    }
+
+    type CacheImageStream = Answers<pb::CacheImageMessage>;
+
+    async fn cache_image(&self, _: Request<pb::CacheImageOptions>) -> Answer<Self::CacheImageStream> {
+        Err(missing(IMAGES))
+    }
+
+    type RemoveImageStream = Answers<pb::RemoveImageMessage>;
+
+    async fn remove_image(&self, _: Request<pb::RemoveImageOptions>) -> Answer<Self::RemoveImageStream> {
+        Err(missing(IMAGES))
+    }
+
+    type ListImageStream = Answers<pb::ListImageMessage>;
+
+    async fn list_image(&self, _: Request<pb::ListImageOptions>) -> Answer<Self::ListImageStream> {
+        Err(missing(IMAGES))
+    }
+
+    type ReplaceWorkloadStream = Answers<pb::ReplaceWorkloadMessage>;
+
+    async fn replace_workload(&self, _: Request<pb::ReplaceOptions>) -> Answer<Self::ReplaceWorkloadStream> {
+        Err(missing(REPLACE))
+    }
+
+    type ExecuteWorkloadStream = Answers<pb::AttachWorkloadMessage>;
+
+    async fn execute_workload(
+        &self,
+        _: Request<Streaming<pb::ExecuteWorkloadOptions>>,
+    ) -> Answer<Self::ExecuteWorkloadStream> {
+        Err(missing(EXECUTE))
+    }
+
+    type RunAndWaitStream = Answers<pb::AttachWorkloadMessage>;
+
+    async fn run_and_wait(&self, _: Request<Streaming<pb::RunAndWaitOptions>>) -> Answer<Self::RunAndWaitStream> {
+        Err(missing(LAMBDA))
+    }
+}

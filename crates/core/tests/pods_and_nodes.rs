@@ -1,0 +1,108 @@
+//! Pods and nodes through the public API.
+
+mod support;
+
+use eru_api::pb;
+use std::collections::BTreeMap;
+use support::{node, start};
+use tonic::Code;
+
+#[tokio::test]
+async fn pods_come_and_go() {
+    let mut core = start().await;
+    let add = |name: &str| pb::AddPodOptions { name: name.into(), desc: "for tests".into() };
+    let pod = core.client.add_pod(add("b")).await.unwrap().into_inner();
+    assert_eq!((pod.name.as_str(), pod.desc.as_str()), ("b", "for tests"));
+    core.client.add_pod(add("a")).await.unwrap();
+    let again = core.client.add_pod(add("a")).await.unwrap_err();
+    assert_eq!((again.code(), again.message()), (Code::AlreadyExists, "Key exists"));
+    let names: Vec<String> =
+        core.client.list_pods(pb::Empty {}).await.unwrap().into_inner().pods.into_iter().map(|p| p.name).collect();
+    assert_eq!(names, ["a", "b"]);
+
+    core.client.add_node(pb::AddNodeOptions { podname: "a".into(), ..node("n1") }).await.unwrap();
+    let remove = |name: &str| pb::RemovePodOptions { name: name.into() };
+    let kept = core.client.remove_pod(remove("a")).await.unwrap_err();
+    assert_eq!(kept.code(), Code::FailedPrecondition);
+    assert_eq!(kept.message(), "pod has nodes: pod a still has 1 nodes, delete them first");
+    core.client.remove_node(pb::RemoveNodeOptions { nodename: "n1".into() }).await.unwrap();
+    core.client.remove_pod(remove("a")).await.unwrap();
+    let gone = core.client.remove_pod(remove("a")).await.unwrap_err();
+    assert_eq!((gone.code(), gone.message()), (Code::NotFound, "pod not found: a"));
+    let missing = core.client.get_pod(pb::GetPodOptions { name: "a".into() }).await.unwrap_err();
+    assert_eq!((missing.code(), missing.message()), (Code::NotFound, "bad `Count` value: key: /pod/info/a"));
+    core.stop().await;
+}
+
+#[tokio::test]
+async fn a_node_is_registered_with_what_its_engine_says() {
+    let mut core = start().await.with_nodes(&["n1"]).await;
+    let added = core.client.add_node(node("n1")).await.unwrap_err();
+    assert_eq!((added.code(), added.message()), (Code::AlreadyExists, "Key exists"));
+    let no_pod = core.client.add_node(pb::AddNodeOptions { podname: "x".into(), ..node("n2") }).await.unwrap_err();
+    assert_eq!((no_pod.code(), no_pod.message()), (Code::NotFound, "bad `Count` value: key: /pod/info/x"));
+    let down = pb::AddNodeOptions { endpoint: "fake://n2?down=1".into(), ..node("n2") };
+    assert_eq!(core.client.add_node(down).await.unwrap_err().code(), Code::Unavailable);
+    assert_eq!(
+        core.client
+            .get_node(pb::GetNodeOptions { nodename: "n2".into(), ..Default::default() })
+            .await
+            .unwrap_err()
+            .code(),
+        Code::NotFound,
+        "nothing half-made stays behind"
+    );
+
+    let got = core.client.get_node(pb::GetNodeOptions { nodename: "n1".into(), ..Default::default() }).await.unwrap();
+    let got = got.into_inner();
+    assert_eq!((got.state.as_str(), got.available, got.memory, got.init_cpu.len()), ("new", false, 16 << 30, 8));
+    let engine = core.client.get_node_engine(pb::GetNodeOptions { nodename: "n1".into(), ..Default::default() }).await;
+    assert_eq!(engine.unwrap().into_inner().r#type, "fake");
+
+    let list = |all, skip_info| pb::ListNodesOptions { podname: "p".into(), all, skip_info, ..Default::default() };
+    let nodes = core.client.list_pod_nodes(list(false, false)).await.unwrap().into_inner().nodes;
+    assert!(nodes.is_empty(), "a node without a sign of life is down");
+    let nodes = core.client.list_pod_nodes(list(true, false)).await.unwrap().into_inner().nodes;
+    assert!(nodes[0].info.contains(r#""Type":"fake""#), "{}", nodes[0].info);
+    core.client.set_node_status(pb::SetNodeStatusOptions { nodename: "n1".into(), ttl: 60 }).await.unwrap();
+    let nodes = core.client.list_pod_nodes(list(false, true)).await.unwrap().into_inner().nodes;
+    assert_eq!((nodes.len(), nodes[0].available, nodes[0].state.as_str()), (1, true, "ready"));
+    core.stop().await;
+}
+
+#[tokio::test]
+async fn a_node_is_changed_wholly_or_not_at_all() {
+    let mut core = start().await.with_nodes(&["n1"]).await;
+    let set = pb::SetNodeOptions {
+        nodename: "n1".into(),
+        bypass_opt: pb::TriOpt::True.into(),
+        delta_memory: 1 << 30,
+        delta_cpu: BTreeMap::from([("0".into(), -100), ("8".into(), 100)]),
+        labels: BTreeMap::from([("zone".into(), "a".into())]),
+        ..Default::default()
+    };
+    let node = core.client.set_node(set.clone()).await.unwrap().into_inner();
+    assert!(
+        node.bypass
+            && node.init_memory == 17 << 30
+            && node.init_cpu.contains_key("8")
+            && !node.init_cpu.contains_key("0")
+    );
+    let bad = pb::SetNodeOptions {
+        nodename: "n1".into(),
+        workloads_down: true,
+        bypass_opt: pb::TriOpt::False.into(),
+        delta_memory: -(100 << 30),
+        ..Default::default()
+    };
+    let refused = core.client.set_node(bad).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
+    assert!(refused.message().starts_with("bad `Memory` value"), "{}", refused.message());
+    let get = pb::GetNodeOptions { nodename: "n1".into(), ..Default::default() };
+    let node = core.client.get_node(get.clone()).await.unwrap().into_inner();
+    assert!(node.bypass && node.generation == 0 && node.state == "new");
+    let down = pb::SetNodeOptions { nodename: "n1".into(), workloads_down: true, ..Default::default() };
+    let node = core.client.set_node(down).await.unwrap().into_inner();
+    assert_eq!((node.generation, node.state.as_str()), (1, "lost"));
+    core.stop().await;
+}
