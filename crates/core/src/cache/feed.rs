@@ -87,7 +87,7 @@ fn after(key: &[u8]) -> Bytes {
 }
 
 /// Takes a load in place of what is there. What it does not tell (what was removed, and when) nobody can resume past.
-fn take_load(cache: &Cache, revision: Revision, kvs: Vec<KeyValue>) {
+pub(super) fn take_load(cache: &Cache, revision: Revision, kvs: Vec<KeyValue>) {
     cache.update(|state| {
         if revision < state.revision {
             // The store was put back to an earlier day. Cursors of the other history mean nothing in this one.

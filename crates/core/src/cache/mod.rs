@@ -18,6 +18,10 @@ mod reader;
 mod shown;
 mod state;
 mod sum;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 pub mod wire;
 mod workload;
 

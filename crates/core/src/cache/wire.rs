@@ -55,6 +55,7 @@ pub fn to_pb_status(view: &WorkloadView) -> pb::WorkloadStatus {
     status.id = view.id().map(ToString::to_string).unwrap_or_default();
     status.running = shown.running;
     status.healthy = shown.healthy;
+    status.stale = !shown.overruled.is_empty();
     status.networks = report.networks.clone();
     status.extension = Bytes::copy_from_slice(&report.extension);
     status.exit = report.exit.map(to_pb_exit);

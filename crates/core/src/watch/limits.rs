@@ -1,0 +1,61 @@
+//! What streams are limited to.
+
+use std::{sync::Arc, time::Duration};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tonic::Status;
+
+/// Streams of one core unless configured: ten thousand watch applications with two streams each.
+const STREAMS_MAX: usize = 20_000;
+/// A `BOOKMARK` at least this often unless the client says otherwise: a stream that is quiet for two of these is dead.
+const BOOKMARK_DEFAULT: Duration = Duration::from_secs(10);
+/// Ten messages a second tell nothing that one does not.
+const BOOKMARK_MIN: Duration = Duration::from_millis(100);
+/// Beyond this no client would notice a dead stream in time.
+const BOOKMARK_MAX: Duration = Duration::from_secs(600);
+
+/// The limits of a core's status streams. Clones share one count of open streams.
+#[derive(Debug, Clone)]
+pub struct StreamLimits {
+    streams_max: usize,
+    permits: Arc<Semaphore>,
+    /// How often a `BOOKMARK` is sent when the client does not say.
+    pub bookmark_default: Duration,
+    /// The shortest interval that a client may ask for.
+    pub bookmark_min: Duration,
+    /// The longest.
+    pub bookmark_max: Duration,
+}
+
+impl Default for StreamLimits {
+    fn default() -> Self {
+        Self::new(STREAMS_MAX)
+    }
+}
+
+impl StreamLimits {
+    /// At most `streams_max` streams at a time.
+    pub fn new(streams_max: usize) -> Self {
+        Self {
+            streams_max,
+            permits: Arc::new(Semaphore::new(streams_max.min(Semaphore::MAX_PERMITS))),
+            bookmark_default: BOOKMARK_DEFAULT,
+            bookmark_min: BOOKMARK_MIN,
+            bookmark_max: BOOKMARK_MAX,
+        }
+    }
+
+    /// How many streams are open.
+    pub fn open_len(&self) -> usize {
+        self.streams_max.saturating_sub(self.permits.available_permits())
+    }
+
+    /// Room for one stream, given back when it is dropped.
+    pub(crate) fn permit(&self) -> Result<OwnedSemaphorePermit, Status> {
+        self.permits.clone().try_acquire_owned().map_err(|_| {
+            Status::resource_exhausted(format!(
+                "this core serves at most {} streams (max_streams) and all are in use; try another core, or raise it",
+                self.streams_max
+            ))
+        })
+    }
+}

@@ -1,0 +1,153 @@
+//! `WorkloadStatusStream` in front of the generated server: its messages are bytes already, and the generated code could
+//! only encode them again for each subscriber.
+
+use super::{Frame, StreamLimits, Subscribe, subscribe};
+use crate::cache::Cache;
+use bytes::BufMut;
+use eru_api::pb;
+use futures::{FutureExt, Stream, future::BoxFuture};
+use prost::Message;
+use std::{
+    convert::Infallible,
+    future::{Ready, ready},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+use tokio_util::sync::CancellationToken;
+use tonic::{
+    Request, Response, Status,
+    body::Body,
+    codec::{BufferSettings, Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
+    codegen::{Body as HttpBody, Service, StdError},
+    server::{Grpc, NamedService, ServerStreamingService},
+};
+
+/// The one method that is answered here.
+const PATH: &str = "/pb.CoreRPC/WorkloadStatusStream";
+/// Largest request, in bytes: the most and longest labels, and a token.
+const REQUEST_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// What an idle stream holds ready for its next message, in bytes: a small message. tonic's own 8 KiB would be most of
+/// what an idle stream costs.
+const BUFFER_BYTES: usize = 1024;
+/// How many bytes are put together before they are sent, while more messages are ready.
+const BATCH_BYTES: usize = 32 * 1024;
+
+/// Puts `WorkloadStatusStream` in front of `inner`, which answers everything else.
+pub fn intercept<S>(inner: S, cache: Arc<Cache>, limits: StreamLimits, shutdown: CancellationToken) -> Intercept<S> {
+    Intercept { inner, method: StatusStream { cache, limits, shutdown } }
+}
+
+/// A server of `CoreRPC` with our `WorkloadStatusStream`.
+#[derive(Clone)]
+pub struct Intercept<S> {
+    inner: S,
+    method: StatusStream,
+}
+
+impl<S: NamedService> NamedService for Intercept<S> {
+    const NAME: &'static str = S::NAME;
+}
+
+impl<S, B> Service<http::Request<B>> for Intercept<S>
+where
+    S: Service<http::Request<B>, Response = http::Response<Body>, Error = Infallible>,
+    S::Future: Send + 'static,
+    B: HttpBody + Send + 'static,
+    B::Error: Into<StdError> + Send + 'static,
+{
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: http::Request<B>) -> Self::Future {
+        if request.uri().path() != PATH {
+            return self.inner.call(request).boxed();
+        }
+        let method = self.method.clone();
+        async move {
+            let mut grpc = Grpc::new(FrameCodec).apply_max_message_size_config(Some(REQUEST_BYTES_MAX), None);
+            Ok(grpc.server_streaming(method, request).await)
+        }
+        .boxed()
+    }
+}
+
+#[derive(Clone)]
+struct StatusStream {
+    cache: Arc<Cache>,
+    limits: StreamLimits,
+    shutdown: CancellationToken,
+}
+
+type Frames = Pin<Box<dyn Stream<Item = Result<Frame, Status>> + Send>>;
+
+impl ServerStreamingService<pb::WorkloadStatusStreamOptions> for StatusStream {
+    type Response = Frame;
+    type ResponseStream = Frames;
+    type Future = Ready<Result<Response<Frames>, Status>>;
+
+    fn call(&mut self, request: Request<pb::WorkloadStatusStreamOptions>) -> Self::Future {
+        ready(self.open(request.into_inner()).map(Response::new))
+    }
+}
+
+impl StatusStream {
+    fn open(&self, options: pb::WorkloadStatusStreamOptions) -> Result<Frames, Status> {
+        let wanted = Subscribe::parse(options, &self.limits)?;
+        Ok(Box::pin(subscribe(self.cache.clone(), wanted, &self.limits, self.shutdown.clone())?))
+    }
+}
+
+/// Requests are decoded as ever; answers are bytes.
+#[derive(Debug, Clone, Copy, Default)]
+struct FrameCodec;
+
+impl Codec for FrameCodec {
+    type Encode = Frame;
+    type Decode = pb::WorkloadStatusStreamOptions;
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        Self
+    }
+
+    fn decoder(&mut self) -> Self {
+        Self
+    }
+}
+
+impl Encoder for FrameCodec {
+    type Item = Frame;
+    type Error = Status;
+
+    fn encode(&mut self, frame: Frame, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        buffer.reserve(frame.len());
+        buffer.put_slice(&frame.body);
+        buffer.put_slice(&frame.tail);
+        Ok(())
+    }
+
+    fn buffer_settings(&self) -> BufferSettings {
+        BufferSettings::new(BUFFER_BYTES, BATCH_BYTES)
+    }
+}
+
+impl Decoder for FrameCodec {
+    type Item = pb::WorkloadStatusStreamOptions;
+    type Error = Status;
+
+    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Self::Item>, Status> {
+        let options = pb::WorkloadStatusStreamOptions::decode(buffer);
+        options.map(Some).map_err(|error| Status::internal(format!("the request does not decode: {error}")))
+    }
+
+    fn buffer_settings(&self) -> BufferSettings {
+        BufferSettings::new(BUFFER_BYTES, BATCH_BYTES)
+    }
+}
