@@ -1,0 +1,221 @@
+//! The one who speaks for a workload: looks, probes and reports, in order.
+
+use crate::{
+    AgentOptions,
+    clock::now_ms,
+    health::{Schedule, probe},
+    mailbox::{Letter, Mailbox, What},
+    report::Reporter,
+    subject::{self, Run},
+};
+use eru_api::agent::WorkloadReport;
+use eru_client::Backoff;
+use eru_runtime::{Error as RuntimeError, Inspection, Runtime, State};
+use eru_types::{EngineId, HealthCheck, NodeName, limits::LAST_LINES_MAX};
+use std::{sync::Arc, time::Duration};
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, sleep, sleep_until, timeout},
+};
+
+/// Probes that run at once: each is a socket or two, and a node has a thousand sockets by default.
+const PROBES_MAX: usize = 256;
+/// How long the last lines may hold up the report of a death.
+const LAST_LINES_TIMEOUT: Duration = Duration::from_millis(100);
+/// Waits between looks at a workload that the runtime does not answer for.
+const BACKOFF_FIRST: Duration = Duration::from_millis(100);
+const BACKOFF_MOST: Duration = Duration::from_secs(2);
+
+/// What all workers share.
+pub(crate) struct Workshop {
+    pub(crate) nodename: NodeName,
+    pub(crate) runtime: Arc<dyn Runtime>,
+    pub(crate) reporter: Arc<Reporter>,
+    check_interval: Duration,
+    check_timeout: Duration,
+    ttl_s: i64,
+    probes: Semaphore,
+}
+
+impl Workshop {
+    pub(crate) fn new(options: &AgentOptions, reporter: Arc<Reporter>) -> Self {
+        Self {
+            nodename: options.nodename.clone(),
+            runtime: options.runtime.clone(),
+            reporter,
+            check_interval: options.check_interval,
+            check_timeout: options.check_timeout,
+            ttl_s: options.ttl_s(),
+            probes: Semaphore::new(PROBES_MAX),
+        }
+    }
+}
+
+/// What is known of the workload.
+struct Life {
+    inspection: Inspection,
+    run: Option<Run>,
+    check: HealthCheck,
+    schedule: Schedule,
+    healthy: bool,
+    /// Why the last probe failed.
+    reason: String,
+    last_lines: Vec<String>,
+    /// When a report with a time to live is repeated.
+    renew_at: Instant,
+}
+
+/// Works for one workload until it is gone or turns out not to be ours; answers its id.
+pub(crate) async fn run(workshop: Arc<Workshop>, id: EngineId, mailbox: Arc<Mailbox>) -> EngineId {
+    let mut life = None;
+    while let Some(next) = turn(&workshop, &id, &mailbox, life).await {
+        life = Some(next);
+    }
+    id
+}
+
+/// One letter or one probe.
+async fn turn(workshop: &Workshop, id: &EngineId, mailbox: &Mailbox, life: Option<Life>) -> Option<Life> {
+    let Some(mut life) = life else {
+        let letter = mailbox.take().await;
+        return look(workshop, id, mailbox, letter, None).await;
+    };
+    tokio::select! {
+        biased;
+        letter = mailbox.take() => look(workshop, id, mailbox, letter, Some(life)).await,
+        verdict = life.probe(workshop) => {
+            life.judge(workshop, verdict);
+            Some(life)
+        }
+        () = life.renewal(workshop) => {
+            life.renew_at = Instant::now() + workshop.check_interval;
+            workshop.reporter.renew(life.report(workshop));
+            Some(life)
+        }
+    }
+}
+
+async fn look(
+    workshop: &Workshop,
+    id: &EngineId,
+    mailbox: &Mailbox,
+    letter: Letter,
+    life: Option<Life>,
+) -> Option<Life> {
+    let Letter { what, _rounds } = letter;
+    let inspection = match what {
+        What::Listed(inspection) => Some(*inspection),
+        What::Look => inspect(workshop, id, mailbox).await,
+    };
+    match (inspection, life) {
+        (None, Some(life)) => {
+            workshop.reporter.push(gone(&life));
+            None
+        }
+        (Some(inspection), life) if subject::is_ours(&inspection, &workshop.nodename) => {
+            Some(Life::seen(workshop, inspection, life).await)
+        }
+        _ => None,
+    }
+}
+
+/// Asks the runtime until it answers; nothing when it does not know the workload.
+async fn inspect(workshop: &Workshop, id: &EngineId, mailbox: &Mailbox) -> Option<Inspection> {
+    let mut backoff = Backoff::new(BACKOFF_FIRST, BACKOFF_MOST);
+    loop {
+        match timeout(workshop.check_timeout, workshop.runtime.inspect(id)).await {
+            Ok(Ok(inspection)) => return Some(inspection),
+            Ok(Err(RuntimeError::NotFound(_))) => return None,
+            Ok(Err(error)) => tracing::debug!(workload = %id, %error, "cannot inspect, trying again"),
+            Err(_) => tracing::debug!(workload = %id, "the runtime is silent, trying again"),
+        }
+        tokio::select! {
+            () = sleep(backoff.next_bound()) => {}
+            // What a list said just now is as good.
+            letter = mailbox.take() => if let What::Listed(inspection) = letter.what { return Some(*inspection) },
+        }
+    }
+}
+
+fn gone(life: &Life) -> WorkloadReport {
+    let report = subject::report(&life.inspection, false, "it is gone from the runtime", 0);
+    WorkloadReport {
+        running: false,
+        networks: Default::default(),
+        gone: true,
+        last_lines: life.last_lines.clone(),
+        observed_at_ms: now_ms(),
+        ..report
+    }
+}
+
+impl Life {
+    /// Takes in what the runtime says and reports it at once.
+    async fn seen(workshop: &Workshop, inspection: Inspection, before: Option<Life>) -> Self {
+        let run = Run::of(&inspection);
+        let mut life = match before {
+            Some(before) if before.run == run => Life { inspection, ..before },
+            before => {
+                let check = subject::health_check(&inspection);
+                // Without a check it is healthy while it runs; with one that is found out.
+                let healthy = run.is_some() && check.is_empty();
+                Life {
+                    schedule: Schedule::new(workshop.check_interval, Instant::now()),
+                    last_lines: before.map(|b| b.last_lines).unwrap_or_default(),
+                    reason: String::new(),
+                    renew_at: Instant::now() + workshop.check_interval,
+                    inspection,
+                    run,
+                    check,
+                    healthy,
+                }
+            }
+        };
+        match life.inspection.state {
+            State::Created => workshop.reporter.learn(life.report(workshop)),
+            State::Running => {
+                life.last_lines.clear();
+                workshop.reporter.push(life.report(workshop));
+            }
+            State::Exited => {
+                if life.last_lines.is_empty() {
+                    let lines = workshop.runtime.last_lines(&life.inspection.id, LAST_LINES_MAX);
+                    let lines = timeout(LAST_LINES_TIMEOUT, lines).await;
+                    life.last_lines = subject::last_lines(lines.ok().and_then(Result::ok).unwrap_or_default());
+                }
+                workshop.reporter.push(life.report(workshop));
+            }
+        }
+        life
+    }
+
+    /// Waits until a probe is due and makes it; never ends when there is nothing to probe.
+    async fn probe(&self, workshop: &Workshop) -> Result<(), String> {
+        if self.run.is_none() || self.check.is_empty() {
+            return std::future::pending().await;
+        }
+        sleep_until(self.schedule.due()).await;
+        let Some(address) = self.inspection.probe_address else {
+            return Err("it has no address that could be probed".into());
+        };
+        let _permit = workshop.probes.acquire().await.expect("the semaphore is never closed");
+        probe(address, &self.check, workshop.check_timeout).await
+    }
+
+    /// Waits until the report has to be repeated; never ends when it counts for ever.
+    async fn renewal(&self, workshop: &Workshop) {
+        if workshop.ttl_s == 0 { std::future::pending().await } else { sleep_until(self.renew_at).await }
+    }
+
+    fn judge(&mut self, workshop: &Workshop, verdict: Result<(), String>) {
+        self.schedule.probed(verdict.is_ok(), Instant::now());
+        self.healthy = verdict.is_ok();
+        self.reason = verdict.err().unwrap_or_default();
+        workshop.reporter.push(self.report(workshop));
+    }
+
+    fn report(&self, workshop: &Workshop) -> WorkloadReport {
+        let report = subject::report(&self.inspection, self.healthy, &self.reason, workshop.ttl_s);
+        WorkloadReport { last_lines: self.last_lines.clone(), observed_at_ms: now_ms(), ..report }
+    }
+}
