@@ -18,6 +18,8 @@
 mod apply;
 mod committer;
 mod disk;
+#[cfg(test)]
+mod failing_disk_tests;
 mod history;
 mod lease;
 mod state;
