@@ -123,10 +123,7 @@ mod tests {
             let asked = asked.clone();
             Box::new(move || {
                 let number = asked.fetch_add(1, Ordering::SeqCst);
-                async move {
-                    if number == 0 { Err(Error::Storage("test".into())) } else { Ok(Revision(7)) }
-                }
-                .boxed()
+                async move { if number == 0 { Err(Error::Storage("test".into())) } else { Ok(Revision(7)) } }.boxed()
             })
         });
         assert!(question.revision().await.is_err());

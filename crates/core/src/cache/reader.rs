@@ -51,7 +51,11 @@ impl Cache {
     ///
     /// # Errors
     /// Whatever the store answers to the load.
-    pub async fn start(kv: Arc<dyn Kv>, options: CacheOptions, shutdown: CancellationToken) -> Result<Arc<Self>, Error> {
+    pub async fn start(
+        kv: Arc<dyn Kv>,
+        options: CacheOptions,
+        shutdown: CancellationToken,
+    ) -> Result<Arc<Self>, Error> {
         feed::start(kv, options, shutdown).await
     }
 
@@ -151,7 +155,10 @@ impl Cache {
     /// The workloads whose id begins with `prefix`, at most `max` of them, by id.
     pub fn workloads_by_prefix(&self, prefix: &str, max: usize) -> Vec<Arc<WorkloadView>> {
         let state = self.state.read();
-        let ids = state.by_id.range::<str, _>((Bound::Included(prefix), Bound::Unbounded)).take_while(|(id, _)| id.as_str().starts_with(prefix));
+        let ids = state
+            .by_id
+            .range::<str, _>((Bound::Included(prefix), Bound::Unbounded))
+            .take_while(|(id, _)| id.as_str().starts_with(prefix));
         ids.take(max).filter_map(|(_, serial)| state.entries.get(serial)?.view.clone()).collect()
     }
 

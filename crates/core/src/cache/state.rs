@@ -165,7 +165,8 @@ impl State {
                 Key::Pod(name) => self.apply_pod(name, kv),
                 Key::Node(name) => {
                     if let Some(value) = self.read(kv) {
-                        self.slot(&name, &mut pending).record = value.map(|(r, at)| At { record: Arc::new(r), revision: at });
+                        self.slot(&name, &mut pending).record =
+                            value.map(|(r, at)| At { record: Arc::new(r), revision: at });
                     }
                 }
                 Key::Version(name) => {
@@ -332,7 +333,7 @@ impl State {
         self.entries.remove(&serial);
         if let Some(view) = view.filter(|view| view.is_visible()) {
             touched.apps.insert(view.placement.name.app.clone());
-            self.index.put(Some(view.changed), Arc::new(view.into_removed(at)));
+            self.index.put(Some(view.changed), Arc::new(view.as_removed(at)));
         }
     }
 

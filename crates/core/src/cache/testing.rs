@@ -4,8 +4,8 @@ use super::{Cache, Parts};
 use crate::{
     keys,
     record::{
-        AgentRecord, AliveRecord, NodeRecord, Placement, PlacementState, PodRecord, StatusRecord, Verdict, VerdictRecord,
-        Versioned, WorkloadSpec, encode,
+        AgentRecord, AliveRecord, NodeRecord, Placement, PlacementState, PodRecord, StatusRecord, Verdict,
+        VerdictRecord, Versioned, WorkloadSpec, encode,
     },
     watch::TombstoneLimits,
 };
@@ -164,7 +164,13 @@ impl World {
         self.put(key, VerdictRecord { verdict, generation, at_ms: 0, reason: String::new() })
     }
 
-    pub(crate) fn place(&mut self, node: &str, name: &str, state: PlacementState, engine_id: Option<&str>) -> &mut Self {
+    pub(crate) fn place(
+        &mut self,
+        node: &str,
+        name: &str,
+        state: PlacementState,
+        engine_id: Option<&str>,
+    ) -> &mut Self {
         self.place_labelled(node, name, state, engine_id, "x")
     }
 

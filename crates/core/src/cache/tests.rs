@@ -118,7 +118,10 @@ fn what_does_not_decode_is_set_aside_and_fails_nothing() {
     let key = keys::placement(&node_name("n1"), &workload_name("a_web_AAAAAA"));
     world.put_raw(key.clone(), Bytes::from_static(b"{"), LeaseId(0));
     world.put_raw(Bytes::from_static(b"/never/heard/of"), Bytes::from_static(b"{"), LeaseId(0)).send();
-    assert_eq!(world.cache.set_aside().iter().map(|(key, _)| key.clone()).collect::<Vec<_>>(), std::slice::from_ref(&key));
+    assert_eq!(
+        world.cache.set_aside().iter().map(|(key, _)| key.clone()).collect::<Vec<_>>(),
+        std::slice::from_ref(&key)
+    );
     assert!(world.cache.placements().is_empty());
     // A good value heals it, a bad one after it leaves the good one in force.
     world.place("n1", "a_web_AAAAAA", Running, Some("a1")).send();

@@ -53,7 +53,7 @@ impl WorkloadView {
     }
 
     /// The same workload after its end at `revision`.
-    pub(crate) fn into_removed(&self, revision: Revision) -> Self {
+    pub(crate) fn as_removed(&self, revision: Revision) -> Self {
         Self {
             placement: self.placement.clone(),
             placement_revision: self.placement_revision,

@@ -15,6 +15,8 @@ mod request;
 pub mod serve;
 pub(crate) mod signal;
 mod subscription;
+#[cfg(test)]
+mod tests;
 mod token;
 
 pub use frame::Frame;

@@ -40,8 +40,7 @@ impl Subscribe {
             labels: Labels::new(options.labels).map_err(|error| Status::invalid_argument(error.to_string()))?,
             ..WorkloadFilter::default()
         };
-        let is_plain =
-            !options.snapshot && options.resume_token.is_empty() && options.bookmark_interval_ms == 0;
+        let is_plain = !options.snapshot && options.resume_token.is_empty() && options.bookmark_interval_ms == 0;
         if is_plain {
             return Ok(Self { filter, extended: None });
         }

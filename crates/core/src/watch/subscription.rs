@@ -247,15 +247,14 @@ impl Subscription {
             if state.era != self.era {
                 Read::Behind("the store went back in time")
             } else {
-                let mut scanned = 0;
                 let mut read = Read::All(at);
                 let from = next;
-                for view in lane(&state, &self.filter).into_iter().flat_map(|lane| lane.live(from, end)) {
+                let live = lane(&state, &self.filter).into_iter().flat_map(|lane| lane.live(from, end)).enumerate();
+                for (scanned, view) in live {
                     if found.len() == READ_MESSAGES_MAX || scanned == READ_SCAN_MAX {
                         read = Read::More;
                         break;
                     }
-                    scanned += 1;
                     next = view.serial + 1;
                     if self.filter.matches(view) {
                         found.push(view.clone());
@@ -288,16 +287,14 @@ impl Subscription {
             if !is_plain && self.position.sent_through() < state.index.oldest_resume() {
                 return Read::Behind("the stream fell behind what is kept of removals");
             }
-            let mut scanned = 0;
             let mut read = Read::All(state.revision);
             let changes = lane(&state, &self.filter).into_iter().flat_map(|lane| lane.changes_after(self.position));
             let mut position = self.position;
-            for (at, view) in changes {
+            for (scanned, (at, view)) in changes.enumerate() {
                 if found.len() == READ_MESSAGES_MAX || scanned == READ_SCAN_MAX {
                     read = Read::More;
                     break;
                 }
-                scanned += 1;
                 position = at;
                 if (!is_plain || view.status_changed > self.floor) && self.filter.matches(view) {
                     found.push(view.clone());

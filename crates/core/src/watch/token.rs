@@ -12,7 +12,9 @@ const STORE_ID_BYTES_MAX: usize = 1024;
 
 /// The bytes are not a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("resume_token must be what a SYNCED or BOOKMARK carried, got {bytes} bytes that are no token; leave it empty to begin anew")]
+#[error(
+    "resume_token must be what a SYNCED or BOOKMARK carried, got {bytes} bytes that are no token; leave it empty to begin anew"
+)]
 pub struct Malformed {
     /// How many bytes there were.
     pub bytes: usize,
