@@ -5,8 +5,10 @@
 //! core left; [`keys`] spells the store's keys and [`record`] its values.
 
 pub mod cache;
+pub mod fault;
 pub mod keys;
 pub mod record;
+pub mod recovery;
 pub mod watch;
 pub mod cluster;
 pub mod liveness;
@@ -14,5 +16,5 @@ pub mod options;
 pub mod rpc;
 pub mod server;
 
-pub use options::CoreOptions;
+pub use options::{CoreOptions, Listen, StoreClass};
 pub use server::{BuildError, Core, CoreHandle};

@@ -305,6 +305,29 @@ pub struct AgentRecord {
     pub agent_id: String,
 }
 
+/// A deploy that was given an op id. Written with its first placements; forgotten a day later.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OpRecord {
+    /// Of the request, without its op id and epoch: another request under the same op id is refused.
+    pub digest: String,
+    /// The app.
+    pub app: AppName,
+    /// The entrypoint.
+    pub entrypoint: EntrypointName,
+    /// Number of its instances; `seq` counts to it.
+    pub count: u32,
+    /// When it was planned, milliseconds since the epoch.
+    #[serde(default)]
+    pub created_at_ms: i64,
+}
+
+/// A workload that we forgot on demand: the sweep of engine objects without a placement leaves it alone.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DissociatedRecord {
+    /// What it is called in the engine.
+    pub name: WorkloadName,
+}
+
 /// The highest leader epoch that an owner (a ReplicaSet's uid, a controller) has shown.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OwnerRecord {

@@ -49,11 +49,7 @@ pub struct Engines {
 
 impl Engines {
     /// With the runtimes that this process holds. `max_concurrency` bounds the calls at a time to one engine.
-    pub fn new(
-        process: Option<Arc<dyn Runtime>>,
-        fakes: Option<Arc<FakeRegistry>>,
-        max_concurrency: usize,
-    ) -> Self {
+    pub fn new(process: Option<Arc<dyn Runtime>>, fakes: Option<Arc<FakeRegistry>>, max_concurrency: usize) -> Self {
         Self { process, fakes, max_concurrency: max_concurrency.max(1), open: Mutex::default() }
     }
 
@@ -149,7 +145,10 @@ mod tests {
         let stays = engines.open("fake://n1?engine=stays").unwrap();
         assert!(stays.vouches(Duration::from_secs(1)).await);
         for (endpoint, part) in [
-            ("unix:///var/run/docker.sock", "this core cannot reach unix:// endpoints in this version; it reaches fake://"),
+            (
+                "unix:///var/run/docker.sock",
+                "this core cannot reach unix:// endpoints in this version; it reaches fake://",
+            ),
             ("tcp://1.2.3.4:2376", "tcp://"),
             ("process://", "`eru up` does"),
             ("file:///x", "scheme \"file\" is not known"),

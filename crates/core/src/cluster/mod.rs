@@ -1,15 +1,39 @@
 //! What core does, one verb or noun a file. Handlers of [`crate::rpc`] convert and call in here.
 
 pub mod agent;
+pub mod capacity;
+pub(crate) mod clock;
+mod command_line;
+pub mod control;
+pub mod deploy;
+pub mod dissociate;
 pub mod engines;
 mod error;
+pub(crate) mod execute;
+pub mod fence;
+mod image;
+mod locks;
+pub mod logs;
 pub mod node;
+mod planner;
 pub mod pod;
 pub(crate) mod read;
-pub(crate) mod clock;
+pub mod remove;
+pub mod request;
 pub mod status;
+pub mod tasks;
+mod workload;
+mod writer;
 
 pub use error::{Error, Result};
+pub use execute::DeployOutcome;
+pub use fence::Owner;
+pub use request::DeployRequest;
+pub use tasks::{Tasks, TasksOptions};
+
+pub(crate) use clock::now_ms;
+pub(crate) use execute::Current;
+pub(crate) use remove::is_silence;
 
 use crate::cache::Cache;
 use engines::Engines;
@@ -28,6 +52,8 @@ pub struct Cluster {
     pub instance: String,
     /// Identifies the cluster: equal for all cores that share a store. The label `eru.coreid` of its workloads.
     pub core_id: String,
+    /// Its operations: those that run, and what they run on.
+    pub tasks: Tasks,
     /// Where every report goes in.
     pub statuses: status::StatusWriter,
     /// The leases of the nodes' agents.

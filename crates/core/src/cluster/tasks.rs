@@ -1,0 +1,135 @@
+//! What a core does besides answering: its planner, its writer, and the operations that outlive their callers.
+//!
+//! # Invariants
+//! - Every task is tracked and ends by the time [`Tasks::stop`] returns.
+//! - An operation that has begun to change something goes on when its caller leaves.
+
+use super::{
+    Error, Result,
+    fence::Fences,
+    locks::Locks,
+    planner::{self, Job},
+    writer::Writer,
+};
+use crate::{cache::Cache, fault::Faults};
+use eru_kv::Kv;
+use std::{sync::Arc, time::Duration};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// Workloads that may be in the making at a time; each is a few kilobytes. More deploys wait.
+const IN_FLIGHT_MAX: u32 = 50_000;
+
+/// What [`Tasks::start`] needs.
+pub struct TasksOptions {
+    /// The store.
+    pub kv: Arc<dyn Kv>,
+    /// The store at one revision.
+    pub cache: Arc<Cache>,
+    /// Identifies this process among the cores.
+    pub instance: String,
+    /// Identifies the cluster.
+    pub core_id: String,
+    /// Where it may be made to die.
+    pub faults: Faults,
+    /// The idents of workloads are drawn from it.
+    pub seed: u64,
+}
+
+/// The tasks of one core.
+pub struct Tasks {
+    tracker: TaskTracker,
+    stopping: CancellationToken,
+    aborting: CancellationToken,
+    in_flight: Arc<Semaphore>,
+    pub(crate) plans: mpsc::Sender<Job>,
+    pub(crate) writer: Writer,
+    pub(crate) locks: Locks,
+    pub(crate) owner_locks: Locks,
+    pub(crate) fences: Arc<Fences>,
+    pub(crate) faults: Faults,
+}
+
+impl Tasks {
+    /// Starts planner and writer.
+    pub fn start(options: TasksOptions) -> Self {
+        let TasksOptions { kv, cache, instance, core_id, faults, seed } = options;
+        let (tracker, aborting) = (TaskTracker::new(), CancellationToken::new());
+        let (locks, fences) = (Locks::default(), Arc::new(Fences::default()));
+        let (writer, writing) = Writer::new(kv.clone(), aborting.clone());
+        let parts = planner::Parts {
+            kv,
+            cache,
+            fences: fences.clone(),
+            locks: locks.clone(),
+            faults: faults.clone(),
+            instance,
+            core_id,
+            seed,
+        };
+        let (plans, planning) = planner::start(parts, aborting.clone());
+        // These two run as long as the others need them, so they are not waited for but ended after the others.
+        tokio::spawn(writing);
+        tokio::spawn(planning);
+        Self {
+            tracker,
+            stopping: CancellationToken::new(),
+            aborting,
+            in_flight: Arc::new(Semaphore::new(IN_FLIGHT_MAX as usize)),
+            plans,
+            writer,
+            locks,
+            owner_locks: Locks::default(),
+            fences,
+            faults,
+        }
+    }
+
+    /// Runs `operation` to its end, whoever stops waiting for it; only [`Tasks::stop`] ends it early.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the core is stopping.
+    pub(crate) fn spawn(&self, operation: impl Future<Output = ()> + Send + 'static) -> Result<()> {
+        if self.stopping.is_cancelled() {
+            return Err(Error::Unavailable("the core is stopping; try another, or again later".into()));
+        }
+        self.go_on(operation);
+        Ok(())
+    }
+
+    /// As [`Tasks::spawn`], for the parts of an operation that has begun.
+    pub(crate) fn go_on(&self, operation: impl Future<Output = ()> + Send + 'static) {
+        let aborting = self.aborting.clone();
+        self.tracker.spawn(async move {
+            tokio::select! {
+                () = aborting.cancelled() => {}
+                () = operation => {}
+            }
+        });
+    }
+
+    /// Waits for room for `count` workloads in the making.
+    pub(crate) async fn room(&self, count: u32) -> OwnedSemaphorePermit {
+        let count = count.min(IN_FLIGHT_MAX);
+        self.in_flight.clone().acquire_many_owned(count).await.expect("the semaphore is never closed")
+    }
+
+    /// Takes no more operations, gives those that run `grace` to end, and then drops them: what they leave half done is
+    /// finished or undone by recovery.
+    pub async fn stop(&self, grace: Duration) {
+        self.stopping.cancel();
+        self.tracker.close();
+        if tokio::time::timeout(grace, self.tracker.wait()).await.is_err() {
+            tracing::warn!(running = self.tracker.len(), "operations did not end in time; recovery will finish them");
+        }
+        self.aborting.cancel();
+        self.tracker.wait().await;
+    }
+}
+
+/// A core that is dropped without having been stopped is a core that died.
+impl Drop for Tasks {
+    fn drop(&mut self) {
+        self.aborting.cancel();
+    }
+}
