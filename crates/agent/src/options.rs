@@ -1,11 +1,12 @@
 //! What an agent needs.
 
 use eru_client::Client;
+use eru_config::{AgentConfig, agent::HealthCheckConfig};
 use eru_runtime::Runtime;
 use eru_types::NodeName;
 use std::{sync::Arc, time::Duration};
 
-/// What an agent is made of. The durations are the defaults of the configuration file.
+/// What an agent is made of.
 #[derive(Clone)]
 pub struct AgentOptions {
     /// The node that it speaks for.
@@ -49,6 +50,13 @@ impl AgentOptions {
             boot_id: boot_id.trim().to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }
+    }
+
+    /// The same with what a configuration file says about health checks.
+    #[must_use]
+    pub fn with_config(self, config: &AgentConfig) -> Self {
+        let HealthCheckConfig { interval, timeout, status_ttl, .. } = config.healthcheck;
+        Self { check_interval: interval, check_timeout: timeout, status_ttl, ..self }
     }
 
     /// How long a report counts, in seconds; 0 = for ever.

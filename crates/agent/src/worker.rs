@@ -154,14 +154,17 @@ impl Life {
     async fn seen(workshop: &Workshop, inspection: Inspection, before: Option<Life>) -> Self {
         let run = Run::of(&inspection);
         let mut life = match before {
-            Some(before) if before.run == run => Life { inspection, ..before },
-            before => {
+            // An end that is not the one we knew is the end of a run that nobody saw.
+            Some(before) if before.run == run && before.inspection.exit == inspection.exit => {
+                Life { inspection, ..before }
+            }
+            _ => {
                 let check = subject::health_check(&inspection);
                 // Without a check it is healthy while it runs; with one that is found out.
                 let healthy = run.is_some() && check.is_empty();
                 Life {
                     schedule: Schedule::new(workshop.check_interval, Instant::now()),
-                    last_lines: before.map(|b| b.last_lines).unwrap_or_default(),
+                    last_lines: Vec::new(),
                     reason: String::new(),
                     renew_at: Instant::now() + workshop.check_interval,
                     inspection,

@@ -1,0 +1,143 @@
+//! An engine, an agent and a core, wired up.
+
+use crate::core::{Book, FakeCore};
+use async_trait::async_trait;
+use eru_agent::{Agent, AgentOptions, Error};
+use eru_client::{Client, ClientOptions};
+use eru_runtime::{
+    CreateRequest, Event, Fake, FakeOptions, Info, Inspection, LogLine, LogOptions, Result, Runtime, RuntimeKind,
+    conformance::{request, within},
+};
+use eru_types::{EngineId, Labels, NodeName, WorkloadName};
+use futures::stream::BoxStream;
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+pub struct Bench {
+    pub engine: Arc<Fake>,
+    pub book: Arc<Mutex<Book>>,
+    pub core: Option<FakeCore>,
+    pub shutdown: CancellationToken,
+    pub agent: Option<JoinHandle<std::result::Result<(), Error>>>,
+}
+
+pub fn engine() -> Arc<Fake> {
+    Arc::new(Fake::new(FakeOptions::new(NodeName::new("n1").unwrap())))
+}
+
+impl Bench {
+    pub async fn start() -> Self {
+        Self::start_with(engine(), Book::default()).await
+    }
+
+    pub async fn start_with(engine: Arc<Fake>, book: Book) -> Self {
+        let book = Arc::new(Mutex::new(book));
+        let core = FakeCore::start(book.clone()).await;
+        let mut bench = Self { engine, book, core: Some(core), shutdown: CancellationToken::new(), agent: None };
+        bench.start_agent();
+        bench
+    }
+
+    pub fn start_agent(&mut self) {
+        let address = self.core.as_ref().unwrap().address.clone();
+        let client = Client::connect(&[address], ClientOptions::default()).unwrap();
+        let runtime = Arc::new(Probed(self.engine.clone()));
+        let mut options = AgentOptions::new(NodeName::new("n1").unwrap(), client, runtime);
+        options.check_interval = Duration::from_millis(100);
+        options.check_timeout = Duration::from_secs(2);
+        options.list_interval = Duration::from_secs(600);
+        self.shutdown = CancellationToken::new();
+        self.agent = Some(tokio::spawn(Agent::build(options).run(self.shutdown.clone())));
+    }
+
+    /// Ends the agent as SIGTERM does.
+    pub async fn stop_agent(&mut self) -> std::result::Result<(), Error> {
+        self.shutdown.cancel();
+        self.ended().await
+    }
+
+    pub async fn ended(&mut self) -> std::result::Result<(), Error> {
+        let agent = self.agent.take().expect("the agent was started");
+        tokio::time::timeout(Duration::from_secs(20), agent).await.expect("the agent ends").unwrap()
+    }
+
+    /// Waits until the book says so.
+    pub async fn until(&self, what: &str, condition: impl Fn(&Book) -> bool) {
+        let look = async || condition(&self.book.lock().unwrap()).then_some(());
+        within(what, look).await;
+    }
+
+    pub async fn create(&self, name: &str, labels: &[(&str, &str)], command: &[&str]) -> EngineId {
+        create(&self.engine, name, labels, command).await
+    }
+
+    /// A workload without a health check, running.
+    pub async fn run(&self, name: &str) -> EngineId {
+        let id = self.create(name, &[], &["sleep"]).await;
+        self.engine.start(&id).await.unwrap();
+        id
+    }
+}
+
+pub async fn create(engine: &Fake, name: &str, labels: &[(&str, &str)], command: &[&str]) -> EngineId {
+    let mut request: CreateRequest = request(name, command);
+    request.labels.set("ERU", "1");
+    request.labels.set("eru.nodename", "n1");
+    labels.iter().for_each(|(key, value)| request.labels.set(*key, *value));
+    engine.create(&request).await.unwrap()
+}
+
+/// The engine, with workloads that are probed at this machine's own address.
+struct Probed(Arc<Fake>);
+
+fn probed(inspection: Inspection) -> Inspection {
+    Inspection { probe_address: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)), ..inspection }
+}
+
+#[async_trait]
+impl Runtime for Probed {
+    fn kind(&self) -> RuntimeKind {
+        self.0.kind()
+    }
+    async fn info(&self) -> Result<Info> {
+        self.0.info().await
+    }
+    async fn ping(&self) -> Result<()> {
+        self.0.ping().await
+    }
+    async fn create(&self, request: &CreateRequest) -> Result<EngineId> {
+        self.0.create(request).await
+    }
+    async fn start(&self, id: &EngineId) -> Result<()> {
+        self.0.start(id).await
+    }
+    async fn stop(&self, id: &EngineId, grace: Duration) -> Result<()> {
+        self.0.stop(id, grace).await
+    }
+    async fn remove(&self, id: &EngineId, force: bool) -> Result<()> {
+        self.0.remove(id, force).await
+    }
+    async fn inspect(&self, id: &EngineId) -> Result<Inspection> {
+        self.0.inspect(id).await.map(probed)
+    }
+    async fn find(&self, name: &WorkloadName) -> Result<Option<EngineId>> {
+        self.0.find(name).await
+    }
+    async fn list(&self, labels: &Labels) -> Result<Vec<Inspection>> {
+        Ok(self.0.list(labels).await?.into_iter().map(probed).collect())
+    }
+    async fn events(&self) -> Result<BoxStream<'static, Event>> {
+        self.0.events().await
+    }
+    async fn logs(&self, id: &EngineId, options: LogOptions) -> Result<BoxStream<'static, Result<LogLine>>> {
+        self.0.logs(id, options).await
+    }
+    async fn last_lines(&self, id: &EngineId, lines: usize) -> Result<Vec<String>> {
+        self.0.last_lines(id, lines).await
+    }
+}

@@ -1,0 +1,10 @@
+//! The agent from outside: a simulated engine on one side, a core that does as the test says on the other.
+
+#![allow(clippy::unwrap_used)]
+
+mod bench;
+mod core;
+mod health;
+mod life;
+mod queue;
+mod session;
