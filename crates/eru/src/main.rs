@@ -15,7 +15,7 @@ fn main() -> ExitCode {
     let args: Vec<std::ffi::OsString> = std::env::args_os().collect();
     let (program, args) = program::choose(args);
     match program {
-        program::Program::Shim => ExitCode::from(eru_runtime::process::shim::main(&args)),
+        program::Program::Shim => shim(&args),
         program::Program::Hello => eru_hello::main(args),
         program::Program::Cli => eru_cli::run(args),
         program::Program::Up => up::main(args),
@@ -24,4 +24,9 @@ fn main() -> ExitCode {
         program::Program::Controller => daemon::controller(args),
         program::Program::Agent => daemon::agent(args),
     }
+}
+
+fn shim(args: &[std::ffi::OsString]) -> ExitCode {
+    let code = eru_runtime::process::shim::shim_main(args.get(1..).unwrap_or_default());
+    u8::try_from(code).map_or(ExitCode::FAILURE, ExitCode::from)
 }

@@ -3,12 +3,14 @@
 //! | name | what |
 //! | --- | --- |
 //! | `lock` | held by the running `eru up` |
+//! | `machine.json` | the pod and the node that this machine is |
 //! | `up.json` | its process id and addresses, while it is ready |
 //! | `store/`, `controller/`, `runtime/` | core's store, the controller's store, the plain commands |
 //! | `bin/` | links to this binary under its names, first in the commands' `PATH` |
 //! | `eru.log` | the log, while a table is on the terminal |
 
 use anyhow::{Context, Result, bail};
+use eru_types::{NodeName, PodName};
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -28,6 +30,15 @@ pub struct Running {
     pub core: String,
     /// The controller's address.
     pub controller: String,
+}
+
+/// What this machine is to its core; chosen once, by the first `eru up`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Machine {
+    /// Its pod.
+    pub pod: PodName,
+    /// Its node.
+    pub node: NodeName,
 }
 
 /// The folder, locked by us until dropped.
@@ -66,6 +77,14 @@ pub fn running(path: &Path) -> Result<Option<Running>> {
     };
     drop(lock);
     Ok(None)
+}
+
+/// Whether some `eru up` has the folder.
+///
+/// # Errors
+/// When the lock cannot be asked.
+pub fn lock_is_held(path: &Path) -> Result<bool> {
+    Ok(try_lock(path)?.is_none())
 }
 
 fn try_lock(path: &Path) -> Result<Option<File>> {
@@ -117,6 +136,32 @@ impl Folder {
         Ok(())
     }
 
+    /// What this machine was at the last `eru up`.
+    ///
+    /// # Errors
+    /// When the file is there but damaged.
+    pub fn machine(&self) -> Result<Option<Machine>> {
+        let file = self.path.join("machine.json");
+        match fs::read(&file) {
+            Ok(text) => Ok(Some(serde_json::from_slice(&text).with_context(|| format!("{} is damaged", file.display()))?)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error).with_context(|| format!("cannot read {}", file.display())),
+        }
+    }
+
+    /// Remembers what this machine is.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn remember(&self, machine: &Machine) -> Result<()> {
+        self.replace("machine.json", &serde_json::to_vec(machine)?)
+    }
+
+    fn replace(&self, name: &str, content: &[u8]) -> Result<()> {
+        let fresh = self.path.join(format!(".{name}"));
+        fs::write(&fresh, content).and_then(|()| fs::rename(&fresh, self.path.join(name))).with_context(|| format!("cannot write {name}"))
+    }
+
     /// A folder or file in it.
     pub fn join(&self, name: &str) -> PathBuf {
         self.path.join(name)
@@ -132,10 +177,7 @@ impl Folder {
     /// # Errors
     /// When the file cannot be written.
     pub fn ready(&self, running: &Running) -> Result<()> {
-        let fresh = self.path.join(".up.json");
-        fs::write(&fresh, serde_json::to_vec(running)?)?;
-        fs::rename(&fresh, self.path.join("up.json"))?;
-        Ok(())
+        self.replace("up.json", &serde_json::to_vec(running)?)
     }
 
     /// Says that we are not ready.

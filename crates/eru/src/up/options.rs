@@ -34,11 +34,11 @@ pub struct Options {
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:5002")]
     pub controller_listen: SocketAddr,
 
-    /// The pod that this machine is in.
-    #[arg(long, value_name = "NAME", default_value = "local")]
-    pub pod: String,
+    /// The pod that this machine is in [default: the one of before, at first `local`]
+    #[arg(long, value_name = "NAME")]
+    pub pod: Option<String>,
 
-    /// This machine's name as a node [default: its host name]
+    /// This machine's name as a node [default: the one of before, at first its host name]
     #[arg(long, value_name = "NAME")]
     pub node: Option<String>,
 

@@ -1,0 +1,144 @@
+//! The parts of `eru up`, built in order and joined.
+
+use super::{folder::Folder, local};
+use anyhow::{Context, Result};
+use eru_agent::{Agent, AgentOptions};
+use eru_client::{Client, ClientOptions};
+use eru_controller::{Controller, ControllerOptions, StoreChoice};
+use eru_core::{Core, CoreOptions, Listen, StoreClass};
+use eru_kv::{Embedded, EmbeddedOptions, Kv};
+use eru_runtime::{FakeRegistry, Process, ProcessOptions, Runtime, ShimCommand};
+use eru_types::{NodeName, PodName};
+use std::{net::SocketAddr, path::Path, sync::Arc};
+use tokio::{net::TcpListener, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+/// What is to run, and where.
+pub struct Plan {
+    /// Core's address; port 0 takes a free one.
+    pub core: SocketAddr,
+    /// The controller's address.
+    pub controller: SocketAddr,
+    /// The pod of this machine.
+    pub pod: PodName,
+    /// This machine as a node.
+    pub node: NodeName,
+    /// Whether simulated nodes are accepted.
+    pub allow_fake: bool,
+}
+
+/// Everything that runs. Nothing is detached: [`Stack::stop`] joins it all.
+pub struct Stack {
+    /// Core's address.
+    pub core: SocketAddr,
+    /// The controller's address.
+    pub controller: SocketAddr,
+    /// A client of this core.
+    pub client: Client,
+    kv: Arc<Embedded>,
+    process: Arc<Process>,
+    parts: JoinSet<(&'static str, Result<()>)>,
+    core_stop: CancellationToken,
+    others_stop: CancellationToken,
+}
+
+impl Stack {
+    /// Builds and starts everything on a folder, and registers this machine. Returns when all of it answers.
+    ///
+    /// # Errors
+    /// Names the part that could not be started.
+    pub async fn start(folder: &Folder, plan: &Plan) -> Result<Self> {
+        let kv = open_store(folder.join("store")).await?;
+        let process = open_runtime(folder).await?;
+        let (core_stop, others_stop) = (CancellationToken::new(), CancellationToken::new());
+        let mut parts = JoinSet::new();
+
+        let listener = TcpListener::bind(plan.core).await.with_context(|| {
+            format!("cannot listen on {}: is another core running? Choose another address with --listen", plan.core)
+        })?;
+        let store: Arc<dyn Kv> = kv.clone();
+        let mut options = CoreOptions::new(store, StoreClass::Embedded, Listen::Bound(listener));
+        let runtime: Arc<dyn Runtime> = process.clone();
+        options.process = Some(runtime.clone());
+        options.fakes = plan.allow_fake.then(|| Arc::new(FakeRegistry::new(Some(folder.join("fake")))));
+        let core = Core::build(options).await?;
+        let core_address = core.address();
+        let stop = core_stop.clone();
+        parts.spawn(async move { ("core", core.run(stop).await) });
+
+        let client = Client::connect(&[core_address.to_string()], ClientOptions::default())?;
+        local::register(&client, &plan.pod, &plan.node).await?;
+
+        let agent = Agent::build(AgentOptions::new(plan.node.clone(), client.clone(), runtime));
+        let stop = others_stop.clone();
+        parts.spawn(async move { ("agent", agent.run(stop).await.map_err(anyhow::Error::from)) });
+
+        let controller = Controller::build(ControllerOptions {
+            core: vec![core_address.to_string()],
+            client: ClientOptions::default(),
+            listen: plan.controller,
+            store: StoreChoice::Folder(folder.join("controller")),
+            identity: plan.node.to_string(),
+        })
+        .await
+        .with_context(|| format!("cannot start the controller on {}", plan.controller))?;
+        let controller_address = controller.address();
+        let stop = others_stop.clone();
+        parts.spawn(async move { ("controller", controller.run(stop).await.map_err(anyhow::Error::from)) });
+
+        Ok(Self { core: core_address, controller: controller_address, client, kv, process, parts, core_stop, others_stop })
+    }
+
+    /// Waits for a part that ends by itself, which none should.
+    ///
+    /// # Errors
+    /// Always: which part it was, and why.
+    pub async fn failed(&mut self) -> Result<()> {
+        match self.parts.join_next().await {
+            Some(Ok((part, Ok(())))) => anyhow::bail!("{part} ended by itself"),
+            Some(Ok((part, Err(error)))) => Err(error.context(format!("{part} failed"))),
+            Some(Err(panic)) => Err(anyhow::Error::from(panic).context("a part failed")),
+            None => anyhow::bail!("nothing runs"),
+        }
+    }
+
+    /// Ends everything in order: those who call core first, then core, then the store. Workloads go on.
+    ///
+    /// # Errors
+    /// When the store cannot be closed cleanly.
+    pub async fn stop(mut self) -> Result<()> {
+        self.others_stop.cancel();
+        let mut core_runs = true;
+        while let Some(joined) = self.parts.join_next().await {
+            match joined {
+                Ok((part, Err(error))) => tracing::error!(part, error = format!("{error:#}"), "ended badly"),
+                Ok(("core", Ok(()))) => core_runs = false,
+                Ok((_, Ok(()))) => {}
+                Err(error) => tracing::error!(%error, "a part panicked"),
+            }
+            if core_runs && self.parts.len() == 1 {
+                self.core_stop.cancel();
+            }
+        }
+        self.process.close().await;
+        self.kv.close().await?;
+        Ok(())
+    }
+}
+
+async fn open_store(folder: std::path::PathBuf) -> Result<Arc<Embedded>> {
+    let opened = tokio::task::spawn_blocking(move || Embedded::open(&folder, EmbeddedOptions::default()));
+    Ok(opened.await.context("the store's opener panicked")??)
+}
+
+async fn open_runtime(folder: &Folder) -> Result<Arc<Process>> {
+    let program = std::env::current_exe().context("cannot tell where this binary is")?;
+    let shim = ShimCommand { program, args: vec![crate::program::SHIM_WORD.into()] };
+    let mut options = ProcessOptions::new(folder.join("runtime"), shim);
+    options.path_prefix = Some(folder.join("bin"));
+    Process::open(options).await.with_context(|| format!("cannot open {}", display(&folder.join("runtime"))))
+}
+
+fn display(path: &Path) -> std::path::Display<'_> {
+    path.display()
+}

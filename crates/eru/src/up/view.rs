@@ -1,0 +1,66 @@
+//! The live table of what runs, on a terminal.
+
+use anyhow::Result;
+use eru_api::{
+    controller::{self, controller_client::ControllerClient},
+    pb,
+};
+use eru_client::Client;
+use futures::TryStreamExt;
+use std::{collections::BTreeSet, io::Write, time::Duration};
+use tonic::transport::Channel;
+
+/// How often the table is drawn again: a person sees no difference below it.
+const PERIOD: Duration = Duration::from_millis(250);
+
+/// Draws until it is dropped; without a table it only waits.
+///
+/// # Errors
+/// When the terminal is gone.
+pub async fn show(table: bool, mut controller: ControllerClient<Channel>, client: Client, title: String) -> Result<()> {
+    if !table {
+        return std::future::pending().await;
+    }
+    let mut ticks = tokio::time::interval(PERIOD);
+    let mut drawn = String::new();
+    loop {
+        ticks.tick().await;
+        let text = match text(&mut controller, &client, &title).await {
+            Ok(text) => text,
+            Err(status) => format!("{title}\n\n{}\n", eru_cli::render::clean(status.message())),
+        };
+        if text != drawn {
+            // Home, then each line to its end, then whatever was below: no flicker.
+            let mut out = std::io::stdout().lock();
+            write!(out, "\x1b[H")?;
+            for line in text.lines() {
+                write!(out, "{line}\x1b[K\r\n")?;
+            }
+            write!(out, "\x1b[J")?;
+            out.flush()?;
+            drawn = text;
+        }
+    }
+}
+
+async fn text(controller: &mut ControllerClient<Channel>, client: &Client, title: &str) -> Result<String, tonic::Status> {
+    let sets = controller.list(controller::ListRequest {}).await?.into_inner().sets;
+    let owned: BTreeSet<&str> = sets.iter().flat_map(|set| &set.slots).map(|slot| slot.workload_id.as_str()).collect();
+    let all: Vec<pb::Workload> =
+        client.core().list_workloads(pb::ListWorkloadsOptions::default()).await?.into_inner().try_collect().await?;
+    let others: Vec<pb::Workload> = all.into_iter().filter(|w| !owned.contains(w.id.as_str())).collect();
+    let mut text = format!("{title}\n");
+    for set in &sets {
+        text.push('\n');
+        text.push_str(&eru_cli::render::replicaset(set));
+    }
+    if !others.is_empty() {
+        text.push('\n');
+        text.push_str(&eru_cli::render::workloads(&others));
+    }
+    if sets.is_empty() && others.is_empty() {
+        text.push_str("\nNothing runs. Apply a spec: eru replicaset apply examples/hello.yaml\n");
+    }
+    text.push_str("\nCtrl-C stops watching; the workloads go on. `eru down` removes them.\n");
+    Ok(text)
+}

@@ -1,0 +1,65 @@
+//! Wrong input on the command line: the error names the thing, quotes the value, says what is allowed; the exit code
+//! tells; nothing half-made stays.
+
+use crate::scene::{ERU, example};
+use anyhow::Result;
+use eru_testkit::Up;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_error_is_clear() -> Result<()> {
+    let up = Up::start(ERU, &[]).await?;
+    let hello = example("hello.yaml");
+    let deploy = |more: &[&str]| {
+        let mut args = vec!["workload".to_owned(), "deploy".into(), hello.clone(), "--pod".into(), "local".into()];
+        args.extend(["--entry".to_owned(), "web".into()]);
+        args.extend(more.iter().map(|arg| (*arg).to_owned()));
+        args
+    };
+    let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
+    for (args, code, parts) in [
+        (words("workload deplyo x"), 2, vec!["deplyo", "deploy"]),
+        (words("pod list --outptu json"), 2, vec!["--outptu", "--output"]),
+        (words("pod add a/b"), 2, vec!["a/b"]),
+        (words("pod remove nosuchpod"), 1, vec!["nosuchpod"]),
+        (words("workload get zzzzzz"), 1, vec!["zzzzzz"]),
+        (deploy(&["--count", "0"]), 2, vec!["--count", "0"]),
+        (deploy(&["--count", "abc"]), 2, vec!["--count", "abc"]),
+        (deploy(&["--memory", "12Q"]), 2, vec!["--memory", "12Q"]),
+        (deploy(&["--env", "FOO"]), 2, vec!["--env", "FOO"]),
+        (deploy(&["--deploy-strategy", "fil"]), 2, vec!["fil", "fill"]),
+        (deploy(&["--image", "x:1"]), 1, vec!["image"]),
+        (deploy(&["--memory", "900T"]), 1, vec!["memory"]),
+        (deploy(&["--network", "nosuchnet"]), 1, vec!["nosuchnet", "loopback"]),
+        (words("replicaset get nosuchset"), 1, vec!["nosuchset"]),
+        (words("replicaset scale hello -3"), 2, vec!["-3"]),
+    ] {
+        let out = up.cli(&args).await?;
+        let text = format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+        let got = out.status.code().unwrap_or(-1);
+        // 3 is "not found", a kind of 1 that scripts may tell apart.
+        let code_fits = got == code || (code == 1 && got == 3);
+        assert!(code_fits, "{args:?} ended with {got}, expected {code}:\n{text}");
+        for part in parts {
+            assert!(text.contains(part), "{args:?}: {part:?} is not in\n{text}");
+        }
+    }
+    assert!(crate::scene::workloads(&up).await?.is_empty(), "something half-made stayed");
+    Ok(())
+}
+
+#[test]
+fn up_refuses_what_it_cannot_do() {
+    let folder = tempfile::tempdir().unwrap();
+    for (args, part) in [
+        (vec!["up", "--listen", "0.0.0.0:5001"], "loopback"),
+        (vec!["up", "--listen", "nonsense"], "nonsense"),
+        (vec!["up", "--node", "a/b"], "a/b"),
+        (vec!["up", "--pod", ""], "pod"),
+        (vec!["up", "nosuchfile.yaml"], "nosuchfile.yaml"),
+    ] {
+        let out = std::process::Command::new(ERU).args(&args).arg("--data-dir").arg(folder.path().join("d")).output().unwrap();
+        let text = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert_eq!(out.status.code(), Some(2), "{args:?}: {text}");
+        assert!(text.contains(part), "{args:?}: {part:?} is not in {text}");
+    }
+}
