@@ -41,6 +41,7 @@ pub const CASES: &[Case] = cases![
     stop_ends_what_ignores_it,
     a_policy_restarts_and_counts,
     a_stop_is_not_answered_by_a_restart,
+    starts_at_once_start_once,
     many_at_once,
 ];
 
@@ -341,6 +342,19 @@ async fn a_stop_is_not_answered_by_a_restart(s: &dyn Subject) {
     for action in [Action::Created, Action::Started, Action::Died, Action::Removed] {
         assert_eq!(next_action(&mut events, &id).await, action);
     }
+}
+
+async fn starts_at_once_start_once(s: &dyn Subject) {
+    let mut events = s.runtime().events().await.expect("events");
+    let id = s.runtime().create(&wanted(s, "app_web_aaaaaa", &Behaviour::Runs(vec![]))).await.expect("create");
+    let runtime = s.runtime();
+    let starts = futures::future::join_all((0..5).map(|_| runtime.start(&id))).await;
+    assert!(starts.iter().all(Result::is_ok), "{starts:?}");
+    runtime.stop(&id, GRACE).await.expect("stop");
+    for action in [Action::Created, Action::Started, Action::Died] {
+        assert_eq!(next_action(&mut events, &id).await, action);
+    }
+    assert_eq!(runtime.inspect(&id).await.expect("inspect").restarts, 0);
 }
 
 async fn many_at_once(s: &dyn Subject) {

@@ -268,6 +268,8 @@ impl Fake {
         let record = inner.records.get_mut(id).ok_or_else(|| Error::NotFound(id.to_string()))?;
         if record.state == State::Running {
             record.end(128 + signal, signal, "");
+            // It did as it was told: what it said before is no reason.
+            record.reason.clear();
             let name = record.request.name.clone();
             inner.save(id)?;
             self.events.publish(id, &name, Action::Died);

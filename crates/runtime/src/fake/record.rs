@@ -4,6 +4,7 @@ use super::script::Script;
 use crate::{
     clock::now_ms,
     port::{CreateRequest, Inspection, LogLine, RuntimeKind, State, Stream},
+    reason::one_line,
     restart::RestartPolicy,
 };
 use bytes::Bytes;
@@ -76,13 +77,14 @@ impl Record {
         self.lines.push_back(LogLine { at_ms: now_ms(), stream, data });
     }
 
+    /// Ends it. Without a reason of its own, what it said last on standard error is the reason.
     pub(super) fn end(&mut self, code: i32, signal: i32, reason: &str) {
         self.state = State::Exited;
         self.exit = Some(ExitStatus { code, signal, oom_killed: false, at_ms: now_ms() });
-        self.reason = reason.to_owned();
+        self.reason = one_line(reason);
         if self.reason.is_empty() && code != 0 {
             let last = self.lines.iter().rev().find(|l| l.stream == Stream::Stderr);
-            self.reason = last.map(|l| String::from_utf8_lossy(&l.data).into_owned()).unwrap_or_default();
+            self.reason = last.map(|l| one_line(&String::from_utf8_lossy(&l.data))).unwrap_or_default();
         }
     }
 

@@ -10,7 +10,7 @@ use crate::{
     port::{Action, Error, Inspection, Result, RuntimeKind, State},
 };
 use parking_lot::Mutex;
-use std::{collections::BTreeMap, io, net::IpAddr, path::PathBuf, sync::atomic::AtomicUsize};
+use std::{collections::BTreeMap, io, net::IpAddr, path::PathBuf};
 use tokio::sync::watch;
 
 /// The network that every workload here is in.
@@ -64,7 +64,7 @@ pub(super) struct Entry {
     /// Raised when output may have come.
     pub(super) output: watch::Sender<u64>,
     /// How many follow the output.
-    pub(super) followers: AtomicUsize,
+    pub(super) followers: Mutex<usize>,
     /// Orders the looks at the folder, and with them the events.
     seen: Mutex<Seen>,
     /// The watch on the folder.
@@ -86,7 +86,7 @@ impl Entry {
             folder,
             view: watch::Sender::default(),
             output: watch::Sender::default(),
-            followers: AtomicUsize::new(0),
+            followers: Mutex::default(),
             seen: Mutex::default(),
             watch: Mutex::default(),
         }

@@ -9,11 +9,7 @@ use futures::{
     StreamExt,
     stream::{self, BoxStream},
 };
-use std::{
-    collections::VecDeque,
-    io,
-    sync::{Arc, atomic::Ordering},
-};
+use std::{collections::VecDeque, io, sync::Arc};
 use tokio::sync::watch;
 
 struct Follower {
@@ -65,10 +61,10 @@ pub(super) async fn read(
 impl Follower {
     fn follow(&mut self) -> io::Result<()> {
         self.follows = true;
-        if self.entry.followers.fetch_add(1, Ordering::SeqCst) == 0 {
-            self.shared.inotify.watch(&self.entry, true)?;
-        }
-        Ok(())
+        // The lock is held over the call, so that the watch is what the last count says.
+        let mut followers = self.entry.followers.lock();
+        *followers += 1;
+        if *followers == 1 { self.shared.inotify.watch(&self.entry, true) } else { Ok(()) }
     }
 
     /// Reads all that is there now and keeps the last lines of it.
@@ -137,11 +133,16 @@ impl Follower {
 
 impl Drop for Follower {
     fn drop(&mut self) {
-        if self.follows && self.entry.followers.fetch_sub(1, Ordering::SeqCst) == 1 {
-            let removed = self.view.borrow().removed;
-            if !removed && let Err(error) = self.shared.inotify.watch(&self.entry, false) {
-                tracing::debug!(%error, "the watch on output stays");
-            }
+        if !self.follows {
+            return;
+        }
+        let mut followers = self.entry.followers.lock();
+        *followers -= 1;
+        if *followers == 0
+            && !self.view.borrow().removed
+            && let Err(error) = self.shared.inotify.watch(&self.entry, false)
+        {
+            tracing::debug!(%error, "the watch on output stays");
         }
     }
 }

@@ -7,7 +7,7 @@ use super::{
     log::{last_records, text_of},
     open::Process,
     output,
-    shim::Task,
+    shim::{self, Task},
     supervise,
 };
 use crate::port::*;
@@ -24,6 +24,9 @@ use tokio::sync::watch;
 
 /// How often a shim that has to be told something is looked for, when nothing else happens.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// How long after the grace time a shim may be missing before the workload is killed without one.
+const SHIM_WAIT: Duration = Duration::from_secs(1);
 
 #[async_trait]
 impl Runtime for Process {
@@ -183,12 +186,15 @@ impl Process {
             }
             let failed = |e: io::Error| Error::Failed(format!("cannot reach a shim: {}", plain(&e)));
             // Each shim is told once; one that adopts knows nothing of what the one before was told.
-            let shim = entry.shim().map_err(failed)?;
-            if shim.is_some() && shim != told {
+            let shim_now = entry.shim().map_err(failed)?;
+            if shim_now.is_some() && shim_now != told {
                 let left = grace.saturating_sub(begun.elapsed());
                 if tell(entry, Wish::Stop(left))? {
-                    told = shim;
+                    told = shim_now;
                 }
+            } else if shim_now.is_none() && begun.elapsed() > grace + SHIM_WAIT {
+                let run = view.borrow().run.clone();
+                run.into_iter().for_each(shim::kill);
             }
             changed(&mut view).await;
         }

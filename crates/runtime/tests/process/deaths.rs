@@ -5,15 +5,18 @@ use crate::{
     tests,
 };
 use eru_runtime::{Action, Error, Process, Runtime, State, conformance::within};
-use eru_types::Labels;
+use eru_types::{EngineId, Labels};
 use futures::StreamExt;
 use std::{
     fs,
+    io::{BufRead, BufReader},
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
 pub const TESTS: &[crate::Test] = tests![
     a_death_is_seen_at_once,
+    we_are_killed,
     a_killed_shim_is_replaced,
     the_command_dies_after_its_shim,
     shim_and_command_die_while_we_are_gone,
@@ -25,6 +28,11 @@ pub const TESTS: &[crate::Test] = tests![
     stop_works_after_the_shim_was_killed,
     the_group_and_its_orphans_end_with_the_command,
     starting_again_after_everything_died,
+    a_start_that_was_given_up_is_found,
+    another_process_of_the_same_id_is_left_alone,
+    a_restarted_machine_is_told_from_a_killed_shim,
+    what_runs_without_a_shim_can_be_stopped,
+    a_broken_folder_does_not_hide_the_others,
 ];
 
 const SCRIPT: &str = "echo here; exec sleep 1000";
@@ -46,6 +54,26 @@ async fn a_death_is_seen_at_once() {
     }
     // Some milliseconds; the bound only tells them from a poll by the second, on a machine busy with other tests.
     assert!(slowest < Duration::from_millis(500), "{slowest:?}");
+    plain.clear().await;
+}
+
+async fn we_are_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    let us = crate::subject::workload(&["us", folder.path().to_str().unwrap()]);
+    let mut us = Command::new(&us[0]).args(&us[1..]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut id = String::new();
+    BufReader::new(us.stdout.take().unwrap()).read_line(&mut id).unwrap();
+    let id = EngineId::new(id.trim()).unwrap();
+    us.kill().unwrap();
+    us.wait().unwrap();
+    let plain = Plain::reopen(folder).await;
+    let (seen, shim) = (plain.inspect(&id).await, plain.shim(&id));
+    assert!(seen.state == State::Running && is_alive(seen.pid) && is_alive(shim), "{seen:?}");
+    assert_eq!(plain.runtime.create(&self::plain("a_b_000001", &["sleep", "1000"])).await.unwrap(), id);
+    let mut events = plain.runtime.events().await.unwrap();
+    kill(seen.pid);
+    assert_eq!(events.next().await.unwrap().action, Action::Died);
+    assert_eq!(plain.inspect(&id).await.exit.unwrap().signal, 9, "its shim is the same, and saw it");
     plain.clear().await;
 }
 
@@ -308,5 +336,90 @@ async fn starting_again_after_everything_died() {
         let error = plain.runtime.start(&missing).await.unwrap_err();
         assert!(matches!(error, Error::Start { .. }), "{error}");
     }
+    plain.clear().await;
+}
+
+/// Whoever gives up a start, at any moment, may repeat it.
+async fn a_start_that_was_given_up_is_found() {
+    let plain = Plain::new().await;
+    for n in 0..20 {
+        let marker = format!("4{n:05}");
+        let id = plain.runtime.create(&self::plain("a_b_000001", &["sleep", &marker])).await.unwrap();
+        let _ = tokio::time::timeout(Duration::from_micros(n * 200), plain.runtime.start(&id)).await;
+        plain.runtime.start(&id).await.unwrap();
+        assert_eq!(processes(&format!("sleep\0{marker}")), [plain.inspect(&id).await.pid], "{n}");
+        plain.runtime.remove(&id, true).await.unwrap();
+        assert!(processes(&format!("sleep\0{marker}")).is_empty(), "{n}");
+    }
+    plain.clear().await;
+}
+
+/// Rewrites a field of the identity in `run.json`.
+fn forge(plain: &std::path::Path, field: &str, value: serde_json::Value) {
+    let text = fs::read_to_string(plain).unwrap();
+    let mut record: serde_json::Value = serde_json::from_str(&text).unwrap();
+    record["child"][field] = value;
+    fs::write(plain, record.to_string()).unwrap();
+}
+
+async fn another_process_of_the_same_id_is_left_alone() {
+    let plain = Plain::new().await;
+    let id = plain.started("a_b_000001", &["sh", "-c", SCRIPT]).await;
+    let (shim, pid, record) = (plain.shim(&id), plain.inspect(&id).await.pid, plain.path(&id, "run.json"));
+    let folder = plain.die().await;
+    kill(shim);
+    forge(&record, "started", 1.into());
+    let plain = Plain::reopen(folder).await;
+    assert_eq!(plain.exited(&id).await.exit.unwrap().code, -1);
+    plain.runtime.stop(&id, Duration::ZERO).await.unwrap();
+    plain.runtime.remove(&id, true).await.unwrap();
+    assert!(is_alive(pid), "it is not the process that was meant");
+    kill(pid);
+    plain.clear().await;
+}
+
+async fn a_restarted_machine_is_told_from_a_killed_shim() {
+    let plain = Plain::new().await;
+    let id = plain.started("a_b_000001", &["sh", "-c", SCRIPT]).await;
+    let (shim, pid, record) = (plain.shim(&id), plain.inspect(&id).await.pid, plain.path(&id, "run.json"));
+    let folder = plain.die().await;
+    kill(shim);
+    kill(pid);
+    forge(&record, "boot", "another".into());
+    let plain = Plain::reopen(folder).await;
+    let seen = plain.exited(&id).await;
+    assert_eq!(seen.reason, "the machine was restarted; the exit code is not known");
+    plain.runtime.start(&id).await.unwrap();
+    assert_eq!(plain.inspect(&id).await.state, State::Running);
+    plain.clear().await;
+}
+
+async fn what_runs_without_a_shim_can_be_stopped() {
+    let plain = Plain::new().await;
+    let id = plain.started("a_b_000001", &["sh", "-c", SCRIPT]).await;
+    let (shim, pid) = (plain.shim(&id), plain.inspect(&id).await.pid);
+    let folder = plain.die().await;
+    kill(shim);
+    let mut options = crate::subject::options(&folder);
+    options.shim.program = "/no/such/shim".into();
+    let runtime = within("the folder is free", async || Process::open(options.clone()).await.ok()).await;
+    let plain = Plain { folder, runtime };
+    assert_eq!(plain.inspect(&id).await.state, State::Running);
+    plain.runtime.stop(&id, Duration::from_millis(10)).await.unwrap();
+    assert!(!is_alive(pid));
+    assert_eq!(plain.inspect(&id).await.state, State::Exited);
+    plain.clear().await;
+}
+
+async fn a_broken_folder_does_not_hide_the_others() {
+    let plain = Plain::new().await;
+    let good = plain.started("a_b_000001", &["sleep", "1000"]).await;
+    let bad = plain.runtime.create(&self::plain("a_b_000002", &["sleep", "1000"])).await.unwrap();
+    let spec = plain.path(&bad, "spec.json");
+    let folder = plain.die().await;
+    fs::write(spec, "{").unwrap();
+    let plain = Plain::reopen(folder).await;
+    let all = plain.runtime.list(&Labels::default()).await.unwrap();
+    assert_eq!((all.len(), &all[0].id, all[0].state), (1, &good, State::Running));
     plain.clear().await;
 }

@@ -26,6 +26,8 @@ pub const TESTS: &[crate::Test] = tests![
     a_missing_shim_is_named,
     an_unusable_folder_is_named,
     backoff_ends_with_a_stop,
+    root_may_name_another_user,
+    the_shim_is_small,
 ];
 
 async fn three_servers_on_one_port() {
@@ -246,5 +248,38 @@ async fn backoff_ends_with_a_stop() {
     let seen = plain.inspect(&id).await;
     assert_eq!(seen.state, State::Exited);
     plain.runtime.remove(&id, false).await.unwrap();
+    plain.clear().await;
+}
+
+async fn root_may_name_another_user() {
+    let plain = Plain::new().await;
+    let command: Vec<String> = ["sh", "-c", "id -u; echo x > file; echo again > /dev/stdout"].map(str::to_owned).into();
+    let request = CreateRequest { user: "nobody".into(), command, ..plain_request(0) };
+    let created = plain.runtime.create(&request).await;
+    if rustix::process::geteuid().is_root() {
+        let id = created.unwrap();
+        plain.runtime.start(&id).await.unwrap();
+        assert_eq!(plain.exited(&id).await.exit.unwrap().code, 0);
+        assert_eq!(plain.lines(&id, false).await, ["65534", "again"]);
+        assert!(plain.path(&id, "work").join("file").exists());
+    } else {
+        assert_eq!(created.is_ok(), rustix::process::geteuid().as_raw() == 65_534, "an ordinary user is itself");
+    }
+    plain.clear().await;
+}
+
+async fn the_shim_is_small() {
+    // A shim a workload: a hundred of them must not be felt. What is its own, not shared with the program's file.
+    const OWN_KIB_MAX: u64 = 2_048;
+    let plain = Plain::new().await;
+    let id = plain.started("a_b_000001", &["sleep", "1000"]).await;
+    let rollup = fs::read_to_string(format!("/proc/{}/smaps_rollup", plain.shim(&id))).unwrap();
+    let kib = |name: &str| -> u64 {
+        let line = rollup.lines().find(|l| l.starts_with(name)).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    };
+    let own = kib("Private_Dirty:");
+    println!("  the shim has {own} KiB of its own");
+    assert!(own <= OWN_KIB_MAX);
     plain.clear().await;
 }

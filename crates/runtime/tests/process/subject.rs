@@ -9,7 +9,12 @@ use eru_runtime::{
 use eru_types::{EngineId, Labels};
 use futures::StreamExt;
 use rustix::process::{Pid, Signal, kill_process};
-use std::{fs, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 use tempfile::TempDir;
 
 pub const SHIM: &str = "process-shim";
@@ -23,8 +28,12 @@ pub struct Plain {
 }
 
 pub fn options(folder: &TempDir) -> ProcessOptions {
+    options_of(folder.path())
+}
+
+pub fn options_of(folder: &Path) -> ProcessOptions {
     let program = std::env::current_exe().expect("this program");
-    ProcessOptions::new(folder.path(), ShimCommand { program, args: vec![SHIM.into()] })
+    ProcessOptions::new(folder, ShimCommand { program, args: vec![SHIM.into()] })
 }
 
 impl Plain {

@@ -1,10 +1,13 @@
 //! What the test program does as a workload.
 
+use crate::subject::{options_of, plain};
+use eru_runtime::{Process, Runtime};
 use std::{
     env,
     ffi::OsString,
     io::{Read, Write},
     net::TcpListener,
+    path::Path,
     process::ExitCode,
 };
 
@@ -12,9 +15,22 @@ pub fn main(args: &[OsString]) -> ExitCode {
     let words: Vec<&str> = args.iter().map(|a| a.to_str().expect("the tests speak UTF-8")).collect();
     match words[..] {
         ["serve", port] => serve(port.parse().expect("a port")),
+        ["us", folder] => us(folder),
         ["spew", bytes] => spew(bytes.parse().expect("a number")),
         _ => panic!("what is {words:?}?"),
     }
+}
+
+/// Is the runtime itself: starts a workload, says so, and waits to be killed.
+fn us(folder: &str) -> ExitCode {
+    let run = async {
+        let runtime = Process::open(options_of(Path::new(folder))).await.expect("open");
+        let id = runtime.create(&plain("a_b_000001", &["sleep", "1000"])).await.expect("create");
+        runtime.start(&id).await.expect("start");
+        println!("{id}");
+        std::future::pending::<ExitCode>().await
+    };
+    tokio::runtime::Runtime::new().expect("a runtime").block_on(run)
 }
 
 /// Answers each connection with its own address.

@@ -81,6 +81,13 @@ fn run(folder: &Path, task: Task) -> io::Result<()> {
     supervisor::Supervisor::open(folder)?.run(task)
 }
 
+/// Kills all that is left of a run, without a shim. For when none can be executed.
+pub(super) fn kill(run: files::Run) {
+    if let Some(main) = process::Main::adopt(run) {
+        main.kill_all();
+    }
+}
+
 /// The lock of the shim in charge; `None` when there is one already.
 fn lock(folder: &Path, task: Task) -> io::Result<Option<fs::File>> {
     let begun = Instant::now();
