@@ -1,0 +1,124 @@
+//! The whole command line, as clap sees it. Each noun brings its own part.
+
+use crate::{cluster, completion, exit, node, output, pod, replicaset, status, version, workload};
+use clap::{CommandFactory, Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "eru-cli",
+    about = "Places workloads on nodes, and tells how they are",
+    version = version::VERSION,
+    after_long_help = exit::HELP,
+    after_help = "\
+Examples:
+  eru-cli pod list
+  eru-cli workload deploy --pod local --entry http web.yaml
+  eru-cli workload list web
+  eru-cli status
+  eru-cli replicaset apply web.yaml
+
+See --help for the exit codes.",
+    disable_help_subcommand = true,
+    arg_required_else_help = true,
+    subcommand_required = true
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub globals: Globals,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of every command; they may stand anywhere.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Globals {
+    /// Address of core
+    #[arg(
+        long,
+        short = 'e',
+        global = true,
+        env = "ERU",
+        hide_env_values = true,
+        value_name = "HOST:PORT",
+        default_value = "127.0.0.1:5001"
+    )]
+    pub eru: String,
+    /// Address of the controller, for replicaset
+    #[arg(
+        long,
+        global = true,
+        env = "ERU_CONTROLLER",
+        hide_env_values = true,
+        value_name = "HOST:PORT",
+        default_value = "127.0.0.1:5002"
+    )]
+    pub controller: String,
+    /// Name that core asks for
+    #[arg(
+        long,
+        short = 'u',
+        global = true,
+        env = "ERU_USERNAME",
+        hide_env_values = true,
+        value_name = "NAME",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub username: String,
+    /// Password that core asks for
+    #[arg(
+        long,
+        short = 'p',
+        global = true,
+        env = "ERU_PASSWORD",
+        value_name = "PASSWORD",
+        default_value = "",
+        hide_default_value = true,
+        hide_env_values = true
+    )]
+    pub password: String,
+    /// Print json or yaml instead of tables
+    #[arg(
+        long,
+        short = 'o',
+        global = true,
+        env = "ERU_OUTPUT_FORMAT",
+        hide_env_values = true,
+        value_name = "FORMAT",
+        default_value = "table",
+        hide_default_value = true
+    )]
+    pub output: output::Format,
+    /// Log what is asked of core, and how long it takes
+    #[arg(long, short = 'd', global = true)]
+    pub debug: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Core itself
+    #[command(subcommand)]
+    Core(cluster::Command),
+    /// Pods: named groups of nodes
+    #[command(subcommand)]
+    Pod(pod::Command),
+    /// Nodes: where workloads run
+    #[command(subcommand)]
+    Node(node::Command),
+    /// Workloads: instances of apps
+    #[command(subcommand, visible_alias = "container")]
+    Workload(workload::Command),
+    /// Watch how workloads are, as it changes
+    Status(status::Args),
+    /// ReplicaSets: so many instances, kept alive
+    #[command(subcommand, visible_alias = "rs")]
+    Replicaset(replicaset::Command),
+    /// Print a script that completes this command line in a shell
+    Completion(completion::Args),
+}
+
+/// The command line as a clap command, for help pages, completions and tests.
+pub fn command() -> clap::Command {
+    Cli::command()
+}

@@ -1,0 +1,45 @@
+//! The command line: `eru-cli`, and everything of `eru` that is not a daemon.
+//!
+//! One module per noun, one function per verb. A verb checks its arguments, asks core (or the controller), and prints:
+//! tables, JSON and YAML to standard output, log lines to standard error. What a table looks like is decided in
+//! [`render`], from messages alone.
+//!
+//! # Invariants
+//! - Nothing is sent before all arguments are known to be good.
+//! - The exit code is 0 only when every item went well, see [`Exit`].
+//! - Text that comes from workloads and users is printed with its control characters made visible; only `workload logs`
+//!   prints raw.
+
+mod apply;
+mod args;
+mod cluster;
+mod completion;
+mod connect;
+mod context;
+mod deploy_options;
+mod error;
+mod exit;
+mod ids;
+mod log;
+mod node;
+mod op_id;
+mod output;
+mod pod;
+pub mod render;
+mod replicaset;
+mod run;
+mod source;
+mod status;
+mod usage;
+mod values;
+mod version;
+mod workload;
+
+pub use apply::{ApplyDefaults, ApplyError, replicaset_spec};
+pub use args::command;
+pub use connect::{Address, connect};
+pub use deploy_options::{DeployFlags, MissingEntrypoint, deploy_options};
+pub use error::CliError;
+pub use exit::Exit;
+pub use run::{check, run};
+pub use workload::File;

@@ -1,0 +1,25 @@
+//! What things look like: messages in, text out. No IO, no clock, no decisions.
+
+mod clean;
+mod core;
+mod go;
+mod network;
+mod node;
+mod pod;
+mod replicaset;
+mod status;
+mod table;
+mod workload;
+mod yaml;
+
+pub use self::core::core_info;
+pub use clean::clean;
+pub use go::{float, list, map, volume_plan};
+pub use network::networks;
+pub use node::nodes;
+pub use pod::{capacity, pods, resources};
+pub use replicaset::{replicaset, replicasets};
+pub use status::statuses;
+pub use table::table;
+pub use workload::{Statistics, statistics, workload_details, workloads};
+pub use yaml::{json, yaml};

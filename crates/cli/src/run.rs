@@ -1,0 +1,107 @@
+//! From arguments to exit code.
+
+use crate::args::{Cli, Command};
+use crate::context::Context;
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::{cluster, completion, node, output, pod, replicaset, status, usage, version, workload};
+use clap::FromArgMatches as _;
+use clap::error::ErrorKind;
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::ExitCode;
+
+/// Runs the command line. The first argument is the name it was called by, which help and errors repeat.
+pub fn run(args: Vec<OsString>) -> ExitCode {
+    match execute(args) {
+        Ok(()) => ExitCode::from(Exit::Good as u8),
+        Err(error) => {
+            if !matches!(error, CliError::Closed) {
+                eprintln!("{error}");
+            }
+            ExitCode::from(error.exit() as u8)
+        }
+    }
+}
+
+/// Checks arguments without running anything: the message and exit code of what is wrong with them.
+///
+/// # Errors
+/// What a user would read, and the exit code.
+pub fn check(args: Vec<OsString>) -> Result<(), (String, Exit)> {
+    match parse(args, None) {
+        Ok(_) => Ok(()),
+        Err(error) => Err((error.to_string(), error.exit())),
+    }
+}
+
+enum Parsed {
+    Cli(Box<Cli>),
+    /// Help or the version, to be printed.
+    Text(String),
+}
+
+fn execute(args: Vec<OsString>) -> Result<(), CliError> {
+    let cli = match parse(args, None)? {
+        Parsed::Text(text) => return output::print(&text),
+        Parsed::Cli(cli) => *cli,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CliError::Failed(format!("cannot start: {error}")))?;
+    runtime.block_on(dispatch(cli))
+}
+
+fn parse(mut args: Vec<OsString>, width: Option<usize>) -> Result<Parsed, CliError> {
+    if args.is_empty() {
+        args.push("eru-cli".into());
+    }
+    if let Some(position) = args.iter().position(|arg| arg.to_str().is_none()) {
+        return Err(CliError::Usage(format!("argument {position} is not valid UTF-8")));
+    }
+    let mut command = named(crate::args::command(), &args[0]);
+    if let Some(width) = width {
+        command = command.term_width(width);
+    }
+    let words: Vec<String> = args.iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
+    let parsed = command.try_get_matches_from_mut(&args).and_then(|matches| Cli::from_arg_matches(&matches));
+    parsed.map(|cli| Parsed::Cli(Box::new(cli))).or_else(|error| match error.kind() {
+        ErrorKind::DisplayHelp => Ok(Parsed::Text(error.render().to_string())),
+        ErrorKind::DisplayVersion => Ok(Parsed::Text(version::text())),
+        _ => Err(CliError::Usage(usage::message(&command, &words, &error))),
+    })
+}
+
+/// The command under the name it was called by: as `eru` it is part of a larger one.
+fn named(command: clap::Command, called: &OsString) -> clap::Command {
+    let called = Path::new(called).file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    if called != "eru" {
+        return command;
+    }
+    renamed(command).name("eru").bin_name("eru")
+}
+
+fn renamed(mut command: clap::Command) -> clap::Command {
+    let rename = |text: &clap::builder::StyledStr| text.to_string().replace("eru-cli", "eru");
+    if let Some(text) = command.get_after_help().map(rename) {
+        command = command.after_help(text);
+    }
+    if let Some(text) = command.get_after_long_help().map(rename) {
+        command = command.after_long_help(text);
+    }
+    command.mut_subcommands(renamed)
+}
+
+async fn dispatch(cli: Cli) -> Result<(), CliError> {
+    let context = Context::new(cli.globals)?;
+    match cli.command {
+        Command::Core(command) => cluster::run(&context, command).await,
+        Command::Pod(command) => pod::run(&context, command).await,
+        Command::Node(command) => node::run(&context, command).await,
+        Command::Workload(command) => workload::run(&context, command).await,
+        Command::Status(args) => status::run(&context, args).await,
+        Command::Replicaset(command) => replicaset::run(&context, command).await,
+        Command::Completion(args) => completion::run(args),
+    }
+}

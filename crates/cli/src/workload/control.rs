@@ -1,0 +1,55 @@
+//! `workload start`, `stop` and `restart`.
+
+use super::{Ids, summary};
+use crate::context::Context;
+use crate::error::CliError;
+use crate::ids;
+use eru_api::pb;
+
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Verb {
+    Start,
+    Stop,
+    Restart,
+}
+
+impl Verb {
+    /// The word on the wire, and what it has done.
+    fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Start => ("start", "started"),
+            Self::Stop => ("stop", "stopped"),
+            Self::Restart => ("restart", "restarted"),
+        }
+    }
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// At once, whatever hooks say
+    #[arg(long, short = 'f')]
+    force: bool,
+    #[command(flatten)]
+    ids: Ids,
+}
+
+pub(super) async fn run(context: &Context, verb: Verb, args: Args) -> Result<(), CliError> {
+    let ids = ids::resolve(context, &args.ids.ids).await?;
+    let total = ids.len();
+    let (word, done) = verb.words();
+    let options = pb::ControlWorkloadOptions { ids, r#type: word.into(), force: args.force, ..Default::default() };
+    let mut stream = context.ask("ControlWorkload", context.core()?.control_workload(options)).await?;
+    let mut good = 0;
+    while let Some(message) = context.next(&mut stream).await? {
+        context.log.info(format!("[ControlWorkload] {word} {}", ids::short(&message.id)));
+        if !message.hook.is_empty() {
+            context.log.info(format!("[ControlWorkload] HookOutput {}", String::from_utf8_lossy(&message.hook)));
+        }
+        if message.error.is_empty() {
+            good += 1;
+        } else {
+            context.log.error(format!("[ControlWorkload] Failed {}", message.error));
+        }
+    }
+    summary(good, total, done)
+}

@@ -1,0 +1,26 @@
+//! `workload dissociate`.
+
+use super::summary;
+use crate::context::Context;
+use crate::error::CliError;
+use crate::ids;
+use eru_api::pb;
+
+pub(super) async fn run(context: &Context, ids: &[String]) -> Result<(), CliError> {
+    let ids = ids::resolve(context, ids).await?;
+    let total = ids.len();
+    let mut core = context.core()?;
+    let options = pb::DissociateWorkloadOptions { ids };
+    let mut stream = context.ask("DissociateWorkload", core.dissociate_workload(options)).await?;
+    let mut good = 0;
+    while let Some(message) = context.next(&mut stream).await? {
+        let id = &message.id;
+        if message.error.is_empty() {
+            good += 1;
+            context.log.info(format!("[Dissociate] Dissociate workload {id} from eru success"));
+        } else {
+            context.log.error(format!("[Dissociate] Dissociate workload {id} from eru failed {}", message.error));
+        }
+    }
+    summary(good, total, "dissociated")
+}

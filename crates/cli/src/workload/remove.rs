@@ -1,0 +1,55 @@
+//! `workload remove`.
+
+use super::{Ids, summary};
+use crate::context::Context;
+use crate::error::CliError;
+use crate::{ids, values};
+use eru_api::pb;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Running ones as well
+    #[arg(long, short = 'f')]
+    force: bool,
+    /// So many at a time; 0 = all at once
+    #[arg(long, short = 's', value_name = "N", value_parser = values::limit, default_value = "0", allow_hyphen_values = true)]
+    step: i32,
+    #[command(flatten)]
+    ids: Ids,
+}
+
+pub(super) async fn run(context: &Context, args: Args) -> Result<(), CliError> {
+    let ids = ids::resolve(context, &args.ids.ids).await?;
+    if args.force {
+        context
+            .log
+            .warn("[RemoveWorkload] If workload not stopped, force to remove will not trigger hook process if set");
+    }
+    let step = if args.step == 0 { ids.len() } else { args.step as usize };
+    let mut core = context.core()?;
+    let mut good = 0;
+    for ids in ids.chunks(step) {
+        let options = pb::RemoveWorkloadOptions { ids: ids.to_vec(), force: args.force, ..Default::default() };
+        let mut stream = context.ask("RemoveWorkload", core.remove_workload(options)).await?;
+        while let Some(message) = context.next(&mut stream).await? {
+            good += usize::from(message.success);
+            show(context, &message);
+        }
+    }
+    summary(good, ids.len(), "removed")
+}
+
+fn show(context: &Context, message: &pb::RemoveWorkloadMessage) {
+    if message.success {
+        context.log.info(format!("[RemoveWorkload] {} Success", message.id));
+    } else {
+        context.log.error(format!("[RemoveWorkload] {} Failed", message.id));
+    }
+    // Of a failure the original's core puts the error here.
+    if !message.hook.is_empty() {
+        context.log.info(&message.hook);
+    }
+    if !message.error.is_empty() && !message.hook.contains(&message.error) {
+        context.log.error(&message.error);
+    }
+}
