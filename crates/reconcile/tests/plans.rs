@@ -47,7 +47,7 @@ fn node(name: &str, state: NodeState) -> Node {
 /// The plan, one line an item, without the remembered slots.
 fn text(plan: &Plan) -> String {
     let mut out = String::new();
-    let mut line = |text: String| writeln!(out, "{text}").unwrap();
+    let mut line = |text: String| writeln!(out, "{text}").expect("a string takes it");
     for c in &plan.creates {
         line(format!("create slot {} epoch {} generation {}: {}", c.slot, c.epoch, c.generation, c.reason));
     }

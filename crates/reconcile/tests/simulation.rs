@@ -206,7 +206,8 @@ impl World {
         self.set.stable_generation = plan.stable_generation;
         self.acts += plan.creates.len() + plan.removes.len();
         for create in &plan.creates {
-            let slot = self.slots.iter().position(|slot| slot.slot == create.slot).unwrap();
+            let slot =
+                self.slots.iter().position(|slot| slot.slot == create.slot).expect("created slots are on record");
             if !calm && self.rng.one_in(10) {
                 self.slots[slot] = create_failed(&self.slots[slot], create.epoch, self.now, "no");
             } else if calm || !self.rng.one_in(12) {
@@ -215,7 +216,8 @@ impl World {
         }
         for resolve in &plan.resolves {
             if !self.instances.values().any(|truth| truth.op_id == resolve.op_id) {
-                let slot = self.slots.iter().position(|slot| slot.slot == resolve.slot).unwrap();
+                let slot =
+                    self.slots.iter().position(|slot| slot.slot == resolve.slot).expect("resolved slots are on record");
                 self.slots[slot] = forget_intent(&self.slots[slot], resolve.epoch);
             }
         }
@@ -254,7 +256,7 @@ impl World {
     fn check_plan(&self, view: &View, plan: &Plan) {
         let seed = self.seed;
         assert_eq!(plan.removes.len() + plan.keeps.len(), view.instances.len(), "seed {seed}: one verdict each");
-        let state = |name: &str| view.nodes.iter().find(|node| node.name == name).unwrap().state;
+        let state = |name: &str| view.nodes.iter().find(|node| node.name == name).expect("a node of the view").state;
         let live = |i: &&Instance| i.phase != InstancePhase::Exited && state(&i.node) != NodeState::Lost;
         let healthy: Vec<&Instance> =
             view.instances.iter().filter(|i| i.healthy && state(&i.node) == NodeState::Ready).collect();

@@ -1,0 +1,304 @@
+//! What is seen of the cluster, by owner: the workloads over the informer, the nodes over their stream and list.
+//!
+//! Workers are woken by what concerns their own set, and then read all of it.
+
+use crate::clock::Clock;
+use crate::view::{self, Condition};
+use eru_api::pb;
+use eru_client::{Backoff, Change, Changes, Client, Entry, Error, Filter, Informer, InformerOptions};
+use eru_reconcile::{Instance, Millis, Node, NodeState};
+use parking_lot::Mutex;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+
+/// How often the nodes are listed even if their stream says nothing: it has no sign of life of its own.
+const NODES_LIST_EVERY: Duration = Duration::from_secs(15);
+/// How long a list of nodes may take.
+const NODES_LIST_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Eyes on the cluster. Cheap to clone.
+#[derive(Clone)]
+pub struct Observer {
+    shared: Arc<Shared>,
+    informer: Informer,
+}
+
+struct Shared {
+    clock: Clock,
+    seen: Mutex<Seen>,
+    nodes_known: watch::Sender<bool>,
+}
+
+#[derive(Default)]
+struct Seen {
+    owners: HashMap<String, BTreeMap<String, Watched>>,
+    workers: HashMap<String, Arc<Notify>>,
+    nodes: BTreeMap<String, (NodeState, Millis)>,
+}
+
+struct Watched {
+    entry: Arc<Entry>,
+    condition: Condition,
+    since: Millis,
+}
+
+/// What is seen of one set at one moment.
+#[derive(Debug, Default)]
+pub struct Sight {
+    /// Its instances. Workloads whose labels do not say which instance they are, are left out.
+    pub instances: Vec<Instance>,
+    /// The nodes that they are on.
+    pub nodes: Vec<Node>,
+    /// Their addresses, by id and network.
+    pub networks: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+impl Observer {
+    /// Starts to watch; run [`Observer::run`] beside it.
+    pub fn start(client: Client, clock: Clock, shutdown: CancellationToken) -> Self {
+        let informer = Informer::start(client, Filter::default(), InformerOptions::default(), shutdown);
+        let (nodes_known, _) = watch::channel(false);
+        Self { shared: Arc::new(Shared { clock, seen: Mutex::default(), nodes_known }), informer }
+    }
+
+    /// Follows the streams until shutdown.
+    pub async fn run(&self, client: Client, shutdown: CancellationToken) {
+        let workloads = self.shared.follow_workloads(self.informer.changes());
+        let nodes = self.shared.follow_nodes(&client);
+        shutdown.run_until_cancelled(async { tokio::join!(workloads, nodes) }).await;
+        self.informer.join().await;
+    }
+
+    /// Wakes whoever waits on the answer when something of the owner changes.
+    pub fn subscribe(&self, owner: &str) -> Arc<Notify> {
+        self.shared.seen.lock().workers.entry(owner.to_owned()).or_default().clone()
+    }
+
+    /// Ends a subscription.
+    pub fn unsubscribe(&self, owner: &str) {
+        self.shared.seen.lock().workers.remove(owner);
+    }
+
+    /// All of one owner, or `None` while what is known may not be what is.
+    pub fn sight(&self, owner: &str) -> Option<Sight> {
+        if !self.informer.is_live() || !*self.shared.nodes_known.borrow() {
+            return None;
+        }
+        Some(self.shared.seen.lock().sight(owner, self.shared.clock.now()))
+    }
+
+    /// Why nothing can be seen, while it is so.
+    pub fn problem(&self) -> Option<String> {
+        self.informer.problem()
+    }
+}
+
+impl Shared {
+    async fn follow_workloads(&self, mut changes: Changes) {
+        while let Some(change) = changes.next().await {
+            self.seen.lock().apply(change, self.clock.now());
+        }
+    }
+
+    async fn follow_nodes(&self, client: &Client) {
+        let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
+        loop {
+            match self.watch_nodes(client, &mut backoff).await {
+                Ok(()) => tracing::debug!("the stream of nodes ended"),
+                Err(error) => tracing::debug!(%error, "nodes cannot be watched"),
+            }
+            tokio::time::sleep(backoff.next_wait()).await;
+        }
+    }
+
+    /// Opens the stream, then lists: so nothing is missed in between.
+    async fn watch_nodes(&self, client: &Client, backoff: &mut Backoff) -> Result<(), Error> {
+        let mut stream = client.read(|mut core| async move { core.node_status_stream(pb::Empty {}).await }).await?;
+        let mut list_again = tokio::time::interval(NODES_LIST_EVERY);
+        loop {
+            tokio::select! {
+                message = stream.message() => match message {
+                    Ok(Some(message)) => self.note_node(&message),
+                    Ok(None) | Err(_) => return Ok(()),
+                },
+                _ = list_again.tick() => {
+                    self.list_nodes(client).await?;
+                    backoff.reset();
+                }
+            }
+        }
+    }
+
+    async fn list_nodes(&self, client: &Client) -> Result<(), Error> {
+        let all = pb::ListNodesOptions { all: true, skip_info: true, ..Default::default() };
+        let client = client.with_deadline(NODES_LIST_DEADLINE);
+        let ask = |mut core: eru_client::CoreRpc| {
+            let all = all.clone();
+            async move { core.list_pod_nodes(all).await }
+        };
+        let nodes = client.read(ask).await?.nodes;
+        let state = |node: &pb::Node| match (node.state.as_str(), node.available || node.bypass) {
+            // A core that knows no states only says whether the node is there.
+            ("", false) => NodeState::Lost,
+            (word, _) => view::node_state(word),
+        };
+        let known: BTreeMap<String, NodeState> = nodes.iter().map(|node| (node.name.clone(), state(node))).collect();
+        self.seen.lock().set_nodes(known, self.clock.now());
+        self.nodes_known.send_if_modified(|known| !std::mem::replace(known, true));
+        Ok(())
+    }
+
+    fn note_node(&self, message: &pb::NodeStatusStreamMessage) {
+        let state = match (message.state.as_str(), message.alive) {
+            ("", false) => NodeState::Lost,
+            (word, _) => view::node_state(word),
+        };
+        if !message.nodename.is_empty() {
+            self.seen.lock().note_node(&message.nodename, state, self.clock.now());
+        }
+    }
+}
+
+impl Seen {
+    fn apply(&mut self, change: Change, now: Millis) {
+        match change {
+            Change::Added(entry) | Change::Updated { new: entry, .. } | Change::Expired(entry) => self.put(entry, now),
+            Change::Removed(entry) => {
+                let owner = &entry.workload.owner;
+                if let Some(own) = self.owners.get_mut(owner) {
+                    own.remove(entry.id());
+                    if own.is_empty() {
+                        self.owners.remove(owner);
+                    }
+                }
+                self.wake(&entry.workload.owner);
+            }
+            Change::Synced => self.wake_all(),
+        }
+    }
+
+    fn put(&mut self, entry: Arc<Entry>, now: Millis) {
+        let owner = entry.workload.owner.clone();
+        if owner.is_empty() {
+            return;
+        }
+        let condition = view::condition(&entry);
+        let own = self.owners.entry(owner.clone()).or_default();
+        let before = own.get(entry.id()).filter(|before| before.condition == condition);
+        let since = before.map_or(now, |before| before.since);
+        own.insert(entry.id().to_owned(), Watched { entry, condition, since });
+        self.wake(&owner);
+    }
+
+    fn note_node(&mut self, name: &str, state: NodeState, now: Millis) {
+        if self.nodes.get(name).is_none_or(|known| known.0 != state) {
+            tracing::debug!(node = name, ?state, "a node has changed");
+            self.nodes.insert(name.to_owned(), (state, now));
+            self.wake_all();
+        }
+    }
+
+    fn set_nodes(&mut self, known: BTreeMap<String, NodeState>, now: Millis) {
+        self.nodes.retain(|name, _| known.contains_key(name));
+        known.iter().for_each(|(name, state)| self.note_node(name, *state, now));
+        self.wake_all();
+    }
+
+    fn wake(&self, owner: &str) {
+        if let Some(worker) = self.workers.get(owner) {
+            worker.notify_one();
+        }
+    }
+
+    fn wake_all(&self) {
+        self.workers.values().for_each(|worker| worker.notify_one());
+    }
+
+    fn sight(&self, owner: &str, now: Millis) -> Sight {
+        let mut sight = Sight::default();
+        let mut nodes: BTreeMap<&str, Node> = BTreeMap::new();
+        for watched in self.owners.get(owner).into_iter().flat_map(BTreeMap::values) {
+            let entry = &watched.entry;
+            let Some(instance) = view::instance(entry, watched.condition, watched.since) else {
+                tracing::debug!(workload = entry.id(), "the labels of a workload do not say which instance it is");
+                continue;
+            };
+            sight.instances.push(instance);
+            let status = entry.status.as_ref();
+            let networks = status.map(|status| status.networks.clone()).unwrap_or_default();
+            sight.networks.insert(entry.id().to_owned(), networks);
+            let (listed, since) = self.nodes.get(entry.node()).copied().unwrap_or((NodeState::Ready, now));
+            let word = status.map_or("", |status| status.node_state.as_str());
+            let node = nodes.entry(entry.node()).or_insert_with(|| Node {
+                name: entry.node().to_owned(),
+                state: listed,
+                since,
+            });
+            node.state = view::more_careful(node.state, view::node_state(word));
+            if node.state != listed {
+                // The list has not caught up: the change is that of the moment.
+                node.since = now;
+            }
+        }
+        sight.nodes = nodes.into_values().collect();
+        sight
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use eru_reconcile::InstancePhase;
+
+    fn entry(owner: &str, running: bool, node_state: &str) -> Arc<Entry> {
+        let labels = [(view::LABEL_SLOT, "0"), (view::LABEL_EPOCH, "1"), (view::LABEL_GENERATION, "1")];
+        let workload = pb::Workload {
+            id: "id1".into(),
+            nodename: "n1".into(),
+            owner: owner.into(),
+            labels: labels.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+            ..Default::default()
+        };
+        let status =
+            pb::WorkloadStatus { id: "id1".into(), running, node_state: node_state.into(), ..Default::default() };
+        Arc::new(Entry { workload, status: Some(status), expired: false, revision: 1 })
+    }
+
+    #[tokio::test]
+    async fn a_change_restarts_the_time_and_wakes_its_owner_only() {
+        let mut seen = Seen::default();
+        let (mine, other) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        seen.workers.insert("mine".into(), mine.clone());
+        seen.workers.insert("other".into(), other.clone());
+        seen.apply(Change::Added(entry("mine", true, "ready")), Millis(1));
+        mine.notified().await;
+        seen.apply(Change::Added(entry("mine", true, "ready")), Millis(2));
+        assert_eq!(seen.sight("mine", Millis(3)).instances[0].since, Millis(1));
+        let (old, new) = (entry("mine", true, "ready"), entry("mine", false, "ready"));
+        seen.apply(Change::Updated { old, new: new.clone() }, Millis(4));
+        let sight = seen.sight("mine", Millis(5));
+        assert_eq!((sight.instances[0].since, sight.instances[0].phase), (Millis(4), InstancePhase::Exited));
+        seen.apply(Change::Removed(new), Millis(6));
+        assert!(seen.sight("mine", Millis(6)).instances.is_empty() && seen.owners.is_empty());
+        // Nothing has woken the other one.
+        let wait = tokio::time::timeout(Duration::from_millis(1), other.notified());
+        assert!(wait.await.is_err());
+    }
+
+    #[test]
+    fn the_more_careful_word_about_a_node_counts() {
+        let mut seen = Seen::default();
+        seen.apply(Change::Added(entry("mine", false, "lost")), Millis(1));
+        assert_eq!(seen.sight("mine", Millis(9)).nodes[0].state, NodeState::Lost);
+        seen.set_nodes([("n1".to_owned(), NodeState::Suspect)].into(), Millis(2));
+        assert_eq!(seen.sight("mine", Millis(9)).nodes[0].state, NodeState::Lost);
+        seen.apply(Change::Added(entry("mine", true, "ready")), Millis(3));
+        let node = &seen.sight("mine", Millis(9)).nodes[0];
+        assert_eq!((node.state, node.since), (NodeState::Suspect, Millis(2)));
+        seen.set_nodes([("n1".to_owned(), NodeState::Ready)].into(), Millis(4));
+        assert_eq!(seen.sight("mine", Millis(9)).nodes[0].state, NodeState::Ready);
+    }
+}

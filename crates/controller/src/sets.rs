@@ -1,0 +1,451 @@
+//! All sets: one task that takes the users' commands, writes the specs and keeps a worker for each set.
+
+use crate::act::Actor;
+use crate::clock::Clock;
+use crate::error::Error;
+use crate::observe::Observer;
+use crate::record::SetRecord;
+use crate::shown::{Desired, Shown, replica_set};
+use crate::spec::{self, Checked};
+use crate::store::{self, Store};
+use crate::worker::{Ended, Tools, Worker};
+use eru_api::controller::ReplicaSet;
+use eru_client::Client;
+use eru_types::name::{SetName, excerpt};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// Commands that wait for the task at once; each is a user who waits for an answer.
+const COMMANDS_MAX: usize = 64;
+/// Most sets. Each has a worker and some records; a thousand of them are about 10 MB.
+const SETS_MAX: usize = 10_000;
+
+/// The side of those who ask. Cheap to clone.
+#[derive(Clone)]
+pub struct Sets {
+    commands: mpsc::Sender<Command>,
+    known: watch::Receiver<Option<Known>>,
+    version: watch::Receiver<u64>,
+}
+
+/// The sets by name, as the task publishes them; nothing while another controller leads.
+type Known = Arc<BTreeMap<String, Published>>;
+
+/// What can be read of a set.
+#[derive(Clone)]
+pub struct Published {
+    desired: watch::Receiver<Arc<Desired>>,
+    shown: watch::Receiver<Arc<Shown>>,
+}
+
+/// Why a command was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// There is no such set.
+    #[error("replicaset \"{}\" not found", excerpt(.0))]
+    NotFound(String),
+    /// The set is being removed.
+    #[error("replicaset \"{0}\" is being removed; wait until it is gone")]
+    Removing(String),
+    /// The set is of another generation than the caller thinks.
+    #[error("replicaset \"{name}\" is of generation {is}, not {expected}; read it again")]
+    Generation {
+        /// Its name.
+        name: String,
+        /// Its generation; 0 = there is no such set.
+        is: u64,
+        /// What the caller expected.
+        expected: u64,
+    },
+    /// There are too many.
+    #[error("at most {SETS_MAX} replicasets, remove one first")]
+    TooMany,
+    /// Another controller decides.
+    #[error("this controller does not lead (yet); ask again, or another one")]
+    NotLeading,
+    /// The store failed.
+    #[error("the controller's store failed: {0}")]
+    Store(String),
+}
+
+type RemoveReply = oneshot::Sender<Result<Vec<String>, Refusal>>;
+
+enum Command {
+    Apply(Box<Checked>, u64, oneshot::Sender<Result<ReplicaSet, Refusal>>),
+    Scale(SetName, u32, oneshot::Sender<Result<ReplicaSet, Refusal>>),
+    Remove(SetName, bool, RemoveReply),
+}
+
+impl Sets {
+    /// The two sides.
+    pub fn new() -> (Self, Task) {
+        let (commands, inbox) = mpsc::channel(COMMANDS_MAX);
+        let (known_sender, known) = watch::channel(None);
+        let (version_sender, version) = watch::channel(0);
+        (Self { commands, known, version }, Task { inbox, known: known_sender, version: version_sender })
+    }
+
+    /// Creates or changes a set.
+    pub async fn apply(&self, checked: Checked, expect: u64) -> Result<ReplicaSet, Refusal> {
+        self.ask(|reply| Command::Apply(Box::new(checked), expect, reply)).await
+    }
+
+    /// Changes the number of instances.
+    pub async fn scale(&self, name: SetName, count: u32) -> Result<ReplicaSet, Refusal> {
+        self.ask(|reply| Command::Scale(name, count, reply)).await
+    }
+
+    /// Removes a set, and waits until it is gone; the ids of its workloads.
+    pub async fn remove(&self, name: SetName, keep_workloads: bool) -> Result<Vec<String>, Refusal> {
+        self.ask(|reply| Command::Remove(name, keep_workloads, reply)).await
+    }
+
+    /// One set.
+    pub fn get(&self, name: &SetName) -> Result<ReplicaSet, Refusal> {
+        let known = self.known.borrow().clone().ok_or(Refusal::NotLeading)?;
+        known.get(name.as_str()).map(Published::message).ok_or_else(|| Refusal::NotFound(name.to_string()))
+    }
+
+    /// All sets by name.
+    pub fn list(&self) -> Result<BTreeMap<String, ReplicaSet>, Refusal> {
+        let known = self.known.borrow().clone().ok_or(Refusal::NotLeading)?;
+        Ok(known.iter().map(|(name, set)| (name.clone(), set.message())).collect())
+    }
+
+    /// Changes whenever a set does.
+    pub fn version(&self) -> watch::Receiver<u64> {
+        self.version.clone()
+    }
+
+    /// Waits until this controller leads and has read its sets.
+    pub async fn leading(&self) {
+        let mut known = self.known.clone();
+        if known.wait_for(Option::is_some).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<Result<T, Refusal>>) -> Command) -> Result<T, Refusal> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(command(reply)).await.map_err(|_| Refusal::NotLeading)?;
+        answer.await.map_err(|_| Refusal::NotLeading)?
+    }
+}
+
+impl Published {
+    fn message(&self) -> ReplicaSet {
+        replica_set(&self.desired.borrow().clone(), &self.shown.borrow().clone())
+    }
+}
+
+/// The side of the task.
+pub struct Task {
+    inbox: mpsc::Receiver<Command>,
+    known: watch::Sender<Option<Known>>,
+    version: watch::Sender<u64>,
+}
+
+/// What every set of one term shares.
+pub struct Term {
+    /// Where sets are kept.
+    pub store: Store,
+    /// The leader's epoch.
+    pub epoch: i64,
+    /// How cores are called.
+    pub client: Client,
+    /// Eyes on the cluster.
+    pub observer: Observer,
+    /// Time.
+    pub clock: Clock,
+}
+
+struct Running<'a> {
+    term: &'a Term,
+    published: &'a watch::Sender<Option<Known>>,
+    version: &'a watch::Sender<u64>,
+    shutdown: CancellationToken,
+    sets: BTreeMap<String, Held>,
+    workers: JoinSet<(String, String, Result<Ended, Error>)>,
+    /// Those who wait for the end of a set, by uid.
+    waiting: HashMap<String, Vec<RemoveReply>>,
+}
+
+struct Held {
+    desired: watch::Sender<Arc<Desired>>,
+    shown: watch::Receiver<Arc<Shown>>,
+    stop: CancellationToken,
+}
+
+impl Task {
+    /// Refuses commands while `until` runs.
+    pub async fn refuse_while<T>(&mut self, until: impl Future<Output = T>) -> T {
+        let refuse = async {
+            while let Some(command) = self.inbox.recv().await {
+                command.refuse(|| Refusal::NotLeading);
+            }
+            std::future::pending().await
+        };
+        tokio::select! {
+            value = until => value,
+            value = refuse => value,
+        }
+    }
+
+    /// Leads until shutdown.
+    ///
+    /// # Errors
+    /// [`Error::Deposed`], and what a retry does not cure. Workers have ended when it returns.
+    pub async fn lead(&mut self, term: &Term, shutdown: CancellationToken) -> Result<(), Error> {
+        let shutdown = shutdown.child_token();
+        let mut running = Running {
+            term,
+            published: &self.known,
+            version: &self.version,
+            shutdown: shutdown.clone(),
+            sets: BTreeMap::new(),
+            workers: JoinSet::new(),
+            waiting: HashMap::new(),
+        };
+        let result = running.lead(&mut self.inbox).await;
+        shutdown.cancel();
+        while running.workers.join_next().await.is_some() {}
+        self.known.send_replace(None);
+        self.version.send_modify(|version| *version += 1);
+        result
+    }
+}
+
+impl Command {
+    fn refuse(self, refusal: impl Fn() -> Refusal) {
+        // A caller that has gone away needs no answer.
+        match self {
+            Self::Apply(.., reply) | Self::Scale(.., reply) => drop(reply.send(Err(refusal()))),
+            Self::Remove(.., reply) => drop(reply.send(Err(refusal()))),
+        }
+    }
+}
+
+impl Running<'_> {
+    async fn lead(&mut self, inbox: &mut mpsc::Receiver<Command>) -> Result<(), Error> {
+        for stored in self.term.store.load_sets().await? {
+            self.start(Desired { set: stored.set, specs: stored.specs });
+        }
+        self.publish();
+        loop {
+            tokio::select! {
+                () = self.shutdown.cancelled() => return Ok(()),
+                command = inbox.recv() => match command {
+                    Some(command) => self.obey(command).await?,
+                    None => return Ok(()),
+                },
+                Some(ended) = self.workers.join_next() => {
+                    let (name, uid, ended) = ended.expect("workers do not panic and are never aborted");
+                    self.bury(&name, &uid, ended?).await?;
+                }
+            }
+        }
+    }
+
+    async fn obey(&mut self, command: Command) -> Result<(), Error> {
+        match command {
+            Command::Apply(checked, expect, reply) => answer(reply, self.apply(*checked, expect).await),
+            Command::Scale(name, count, reply) => answer(reply, self.scale(&name, count).await),
+            Command::Remove(name, keep_workloads, reply) => self.remove(&name, keep_workloads, reply).await,
+        }
+    }
+
+    async fn apply(&mut self, checked: Checked, expected: u64) -> Result<ReplicaSet, Failure> {
+        let name = checked.name.to_string();
+        let is = self.sets.get(&name).map(|held| held.desired.borrow().clone());
+        let generation = is.as_ref().map_or(0, |is| is.set.generation);
+        if expected != 0 && expected != generation {
+            return Err(Refusal::Generation { name, is: generation, expected }.into());
+        }
+        let Some(is) = is else { return self.create(checked).await };
+        if is.set.removing {
+            return Err(Refusal::Removing(name).into());
+        }
+        let before = is.spec();
+        if before != checked.spec {
+            let mut next = (*is).clone();
+            next.set.generation += 1;
+            if !spec::same_instances(&before, &checked.spec) {
+                next.set.template_generation = next.set.generation;
+            }
+            next.set.count = checked.count;
+            next.set.strategy = checked.strategy;
+            next.specs.insert(next.set.generation, checked.spec);
+            self.change(next).await?;
+        }
+        Ok(self.message(&name))
+    }
+
+    async fn create(&mut self, checked: Checked) -> Result<ReplicaSet, Failure> {
+        if self.sets.len() >= SETS_MAX {
+            return Err(Refusal::TooMany.into());
+        }
+        let set = SetRecord {
+            name: checked.name.to_string(),
+            uid: format!("{:016x}", rand::random::<u64>()),
+            generation: 1,
+            template_generation: 1,
+            count: checked.count,
+            strategy: checked.strategy,
+            removing: false,
+            created_at_ms: self.term.clock.now().0,
+            other: serde_json::Map::new(),
+        };
+        let specs = BTreeMap::from([(1, checked.spec)]);
+        self.term.store.put_set(&set, &specs, &[]).await?;
+        tracing::info!(set = %set.name, uid = %set.uid, count = set.count, "a replicaset was created");
+        let name = set.name.clone();
+        self.start(Desired { set, specs });
+        self.publish();
+        Ok(self.message(&name))
+    }
+
+    async fn scale(&mut self, name: &SetName, count: u32) -> Result<ReplicaSet, Failure> {
+        let mut next = self.changeable(name)?;
+        if next.set.count != count {
+            let mut spec = next.spec();
+            spec.count = i32::try_from(count).unwrap_or(i32::MAX);
+            next.set.generation += 1;
+            next.set.count = count;
+            next.specs.insert(next.set.generation, spec);
+            self.change(next).await?;
+        }
+        Ok(self.message(name.as_str()))
+    }
+
+    async fn remove(&mut self, name: &SetName, keep_workloads: bool, reply: RemoveReply) -> Result<(), Error> {
+        let Some(held) = self.sets.get(name.as_str()) else {
+            return answer(reply, Err(Refusal::NotFound(name.to_string()).into()));
+        };
+        let mut next = (**held.desired.borrow()).clone();
+        let uid = next.set.uid.clone();
+        if keep_workloads {
+            if let Err(error) = self.term.store.delete_set(&next.set).await {
+                return answer(reply, Err(error.into()));
+            }
+            held.stop.cancel();
+            self.forget(name.as_str(), &uid, Vec::new());
+            return answer(reply, Ok(Vec::new()));
+        }
+        if !next.set.removing {
+            next.set.removing = true;
+            if let Err(failure) = self.change(next).await {
+                return answer(reply, Err(failure));
+            }
+        }
+        self.waiting.entry(uid).or_default().push(reply);
+        Ok(())
+    }
+
+    /// The set, if it may be changed.
+    fn changeable(&self, name: &SetName) -> Result<Desired, Refusal> {
+        let held = self.sets.get(name.as_str()).ok_or_else(|| Refusal::NotFound(name.to_string()))?;
+        let desired = (**held.desired.borrow()).clone();
+        if desired.set.removing { Err(Refusal::Removing(name.to_string())) } else { Ok(desired) }
+    }
+
+    /// Stores a changed set, then tells its worker.
+    async fn change(&mut self, mut next: Desired) -> Result<(), Failure> {
+        let held = self.sets.get(&next.set.name).expect("only sets that are there are changed");
+        let mut used: Vec<u64> = held.shown.borrow().generations.iter().copied().collect();
+        used.extend([next.set.generation, next.set.template_generation, held.desired.borrow().set.template_generation]);
+        let forget = store::forgettable(&next.specs, &used);
+        self.term.store.put_set(&next.set, &next.specs, &forget).await?;
+        forget.iter().for_each(|generation| drop(next.specs.remove(generation)));
+        tracing::info!(set = %next.set.name, generation = next.set.generation, count = next.set.count, removing = next.set.removing, "a replicaset was changed");
+        held.desired.send_replace(Arc::new(next));
+        self.version.send_modify(|version| *version += 1);
+        Ok(())
+    }
+
+    fn start(&mut self, desired: Desired) {
+        let (name, uid) = (desired.set.name.clone(), desired.set.uid.clone());
+        let seen = Shown::nothing_seen(desired.set.count, "not looked at yet".to_owned());
+        let (shown_sender, shown) = watch::channel(Arc::new(seen));
+        let (desired_sender, desired) = watch::channel(Arc::new(desired));
+        let stop = self.shutdown.child_token();
+        let worker = Worker::new(Tools {
+            observer: self.term.observer.clone(),
+            actor: Actor::new(&self.term.client, &name, &uid, self.term.epoch),
+            store: self.term.store.clone(),
+            clock: self.term.clock,
+            desired,
+            shown: shown_sender,
+            version: self.version.clone(),
+        });
+        self.sets.insert(name.clone(), Held { desired: desired_sender, shown, stop: stop.clone() });
+        self.workers.spawn(async move { (name, uid, worker.run(stop).await) });
+    }
+
+    /// After a worker's end.
+    async fn bury(&mut self, name: &str, uid: &str, ended: Ended) -> Result<(), Error> {
+        let Ended::Removed(ids) = ended else { return Ok(()) };
+        let Some(held) = self.sets.get(name).filter(|held| held.desired.borrow().set.uid == uid) else { return Ok(()) };
+        let set = held.desired.borrow().set.clone();
+        self.term.store.delete_set(&set).await?;
+        tracing::info!(set = %name, workloads = ids.len(), "a replicaset was removed");
+        self.forget(name, uid, ids);
+        Ok(())
+    }
+
+    fn forget(&mut self, name: &str, uid: &str, ids: Vec<String>) {
+        self.sets.remove(name);
+        for reply in self.waiting.remove(uid).into_iter().flatten() {
+            drop(reply.send(Ok(ids.clone())));
+        }
+        self.publish();
+    }
+
+    fn publish(&self) {
+        let published = |held: &Held| Published { desired: held.desired.subscribe(), shown: held.shown.clone() };
+        let known = self.sets.iter().map(|(name, held)| (name.clone(), published(held))).collect();
+        self.published.send_replace(Some(Arc::new(known)));
+        self.version.send_modify(|version| *version += 1);
+    }
+
+    fn message(&self, name: &str) -> ReplicaSet {
+        self.sets.get(name).map(|held| replica_set(&held.desired.borrow(), &held.shown.borrow())).unwrap_or_default()
+    }
+}
+
+/// Why a command failed: for the caller, or for all of us.
+enum Failure {
+    Refused(Refusal),
+    Fatal(Error),
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Store(error) => Self::Refused(Refusal::Store(error.to_string())),
+            Error::Record { .. } => Self::Refused(Refusal::Store(error.to_string())),
+            error => Self::Fatal(error),
+        }
+    }
+}
+
+/// Answers a caller, who may have gone away, and passes on what ends the term.
+fn answer<T>(reply: oneshot::Sender<Result<T, Refusal>>, result: Result<T, Failure>) -> Result<(), Error> {
+    match result {
+        Ok(value) => drop(reply.send(Ok(value))),
+        Err(Failure::Refused(refusal)) => drop(reply.send(Err(refusal))),
+        Err(Failure::Fatal(error)) => {
+            drop(reply.send(Err(Refusal::NotLeading)));
+            return Err(error);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,134 @@
+//! A set as the API shows it.
+
+use crate::record::SetRecord;
+use eru_api::controller::{ReplicaSet, ReplicaSetSpec, Slot as SlotMessage, Status as StatusMessage};
+use eru_reconcile::{Instance, Millis, Plan, Set};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What a set is to be.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Desired {
+    /// The set.
+    pub set: SetRecord,
+    /// Its specs by generation.
+    pub specs: BTreeMap<u64, ReplicaSetSpec>,
+}
+
+impl Desired {
+    /// The same, as the reconcile function knows it.
+    pub fn to_set(&self, stable_generation: u64) -> Set {
+        let set = &self.set;
+        let template = self.specs.get(&set.template_generation);
+        Set {
+            uid: set.uid.clone(),
+            generation: set.template_generation,
+            stable_generation,
+            count: set.count,
+            strategy: set.strategy,
+            engine_restarts: template.is_some_and(crate::spec::engine_restarts),
+            removing: set.removing,
+        }
+    }
+
+    /// The spec of the newest generation.
+    pub fn spec(&self) -> ReplicaSetSpec {
+        self.specs.get(&self.set.generation).cloned().unwrap_or_default()
+    }
+}
+
+/// How a set is, as its worker last saw it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Shown {
+    /// As a whole.
+    pub status: StatusMessage,
+    /// Slot by slot.
+    pub slots: Vec<SlotMessage>,
+    /// Generations that instances or open creates are made of, and the last that worked.
+    pub generations: BTreeSet<u64>,
+}
+
+impl Shown {
+    /// Before anything was seen.
+    pub fn nothing_seen(want: u32, message: String) -> Self {
+        let status =
+            StatusMessage { want: small(want), phase: "starting".to_owned(), message, ..StatusMessage::default() };
+        Self { status, ..Self::default() }
+    }
+
+    /// What a plan says of a set.
+    pub fn of(
+        plan: &Plan,
+        instances: &[Instance],
+        networks: &BTreeMap<String, BTreeMap<String, String>>,
+        now: Millis,
+    ) -> Self {
+        let by_id: BTreeMap<&str, &Instance> = instances.iter().map(|i| (i.id.as_str(), i)).collect();
+        let records: BTreeMap<u32, &eru_reconcile::Slot> = plan.slots.iter().map(|slot| (slot.slot, slot)).collect();
+        let slot = |slot: &eru_reconcile::SlotStatus| {
+            let record = records.get(&slot.slot);
+            let instance = by_id.get(slot.id.as_str());
+            SlotMessage {
+                slot: small(slot.slot),
+                epoch: wire(instance.map_or(record.map_or(0, |record| record.epoch), |instance| instance.epoch)),
+                workload_id: slot.id.clone(),
+                nodename: instance.map(|instance| instance.node.clone()).unwrap_or_default(),
+                state: slot.state.to_string(),
+                healthy: slot.state == eru_reconcile::SlotState::Healthy,
+                failures: small(record.map_or(0, |record| record.failures)),
+                retry_at_ms: record.map(|record| record.retry_at.0).filter(|at| *at > now.0).unwrap_or(0),
+                reason: slot.reason.clone(),
+                generation: wire(instance.map_or(0, |instance| instance.generation)),
+                networks: networks.get(&slot.id).cloned().unwrap_or_default(),
+            }
+        };
+        let status = &plan.status;
+        let intents = plan.slots.iter().filter_map(|slot| slot.intent.as_ref()).map(|intent| intent.generation);
+        Self {
+            status: StatusMessage {
+                want: small(status.want),
+                running: small(status.running),
+                healthy: small(status.healthy),
+                updated: small(status.updated),
+                starting: small(status.starting),
+                surplus: small(status.surplus),
+                phase: status.phase.to_string(),
+                message: status.message.clone(),
+                updated_at_ms: now.0,
+            },
+            slots: status.slots.iter().map(slot).collect(),
+            generations: instances
+                .iter()
+                .map(|i| i.generation)
+                .chain(intents)
+                .chain([plan.stable_generation])
+                .collect(),
+        }
+    }
+
+    /// Equal but for the time.
+    pub fn says_the_same_as(&self, other: &Self) -> bool {
+        let timeless = |shown: &Self| StatusMessage { updated_at_ms: 0, ..shown.status.clone() };
+        self.slots == other.slots && self.generations == other.generations && timeless(self) == timeless(other)
+    }
+}
+
+/// The set as the API shows it.
+pub fn replica_set(desired: &Desired, shown: &Shown) -> ReplicaSet {
+    ReplicaSet {
+        spec: Some(desired.spec()),
+        generation: wire(desired.set.generation),
+        uid: desired.set.uid.clone(),
+        created_at_ms: desired.set.created_at_ms,
+        status: Some(shown.status.clone()),
+        slots: shown.slots.clone(),
+        removing: desired.set.removing,
+    }
+}
+
+fn wire(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn small(number: u32) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
+}

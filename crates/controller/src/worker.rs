@@ -1,0 +1,512 @@
+//! The loop of one set: woken by whatever concerns it, it reads all of it, asks the reconcile function, and carries out
+//! the answer.
+//!
+//! Acts run beside the loop, so that a slow one holds nothing up. Until the stream shows what an act did, the loop knows
+//! it by other means: a create by its open intent, a removal by `leaving`.
+
+use crate::Error;
+use crate::act::{Actor, Outcome};
+use crate::clock::Clock;
+use crate::observe::{Observer, Sight};
+use crate::record::ProgressRecord;
+use crate::shown::{Desired, Shown};
+use crate::store::Store;
+use eru_client::Backoff;
+use eru_kv::Durability;
+use eru_reconcile::{
+    Create, FAILURE_DELAY_MAX, InstancePhase, Plan, Remove, Resolve, Slot, SlowStart, View, create_failed,
+    forget_intent, reconcile,
+};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// Creates of one set under way at once: enough to keep a core busy, few enough to stop early.
+const CREATES_MAX: usize = 16;
+/// Removals of one set under way at once; the others follow as these end.
+const REMOVES_MAX: usize = 64;
+/// A turn is taken at least so often, whatever was or was not heard.
+const TURN_EVERY: Duration = Duration::from_secs(30);
+/// First and longest wait after a failed act or a store that does not answer.
+const RETRY_FIRST: Duration = Duration::from_millis(100);
+const RETRY_MOST: Duration = Duration::from_secs(5);
+/// How long a removed workload may still be shown before it counts as there again.
+const GONE_AFTER: Duration = Duration::from_secs(10);
+
+/// What a worker is made of.
+pub struct Tools {
+    /// Eyes.
+    pub observer: Observer,
+    /// Hands.
+    pub actor: Actor,
+    /// Memory.
+    pub store: Store,
+    /// Time.
+    pub clock: Clock,
+    /// What the set is to be.
+    pub desired: watch::Receiver<Arc<Desired>>,
+    /// How it is, for whoever asks.
+    pub shown: watch::Sender<Arc<Shown>>,
+    /// Raised with each change of `shown`, for those who follow all sets.
+    pub version: watch::Sender<u64>,
+}
+
+/// How a worker ended.
+#[derive(Debug)]
+pub enum Ended {
+    /// The set was removed, with these workloads.
+    Removed(Vec<String>),
+    /// It was told to stop.
+    Stopped,
+}
+
+/// The loop of one set and what it remembers.
+pub struct Worker {
+    tools: Tools,
+    uid: String,
+    wake: Arc<Notify>,
+    /// The slots as they are stored.
+    slots: BTreeMap<u32, Slot>,
+    progress: ProgressRecord,
+    acts: JoinSet<Acted>,
+    queue: VecDeque<Queued>,
+    creating: BTreeSet<(u32, u64)>,
+    pace: SlowStart,
+    pause: Pause,
+    leaving: HashMap<String, Leaving>,
+    /// Workloads that were removed since the set is being removed.
+    removed: Vec<String>,
+    listing: bool,
+    list_pause: Pause,
+    /// The earliest time at which something of the above wants a turn.
+    turn_at: Option<Instant>,
+}
+
+/// A create that is decided and on record, and waits to be sent.
+struct Queued {
+    create: Create,
+    /// It may have been sent before, so that it may have happened.
+    was_sent: bool,
+}
+
+/// A workload that is on its way out.
+enum Leaving {
+    /// The call is under way; the waits that it had so far.
+    UnderWay(Pause),
+    /// Removed; what is still shown of it is old until then.
+    Gone(Instant),
+    /// Could not be removed; tried again then.
+    Failed(Pause),
+}
+
+/// Waits that grow from failure to failure.
+struct Pause {
+    backoff: Backoff,
+    until: Option<Instant>,
+}
+
+enum Acted {
+    Created(Create, Outcome),
+    Removed(String, Outcome),
+    Listed(Vec<Resolve>, Result<Vec<(String, String)>, eru_client::Error>),
+}
+
+impl Pause {
+    fn new() -> Self {
+        Self { backoff: Backoff::new(RETRY_FIRST, RETRY_MOST), until: None }
+    }
+
+    fn failed(&mut self) {
+        self.until = Some(Instant::now() + self.backoff.next_bound());
+    }
+
+    fn succeeded(&mut self) {
+        self.backoff.reset();
+        self.until = None;
+    }
+
+    /// The time that must pass yet.
+    fn pending(&self) -> Option<Instant> {
+        self.until.filter(|until| *until > Instant::now())
+    }
+}
+
+impl Worker {
+    /// A worker for the set that `tools.desired` tells of.
+    pub fn new(tools: Tools) -> Self {
+        let uid = tools.desired.borrow().set.uid.clone();
+        let wake = tools.observer.subscribe(&uid);
+        Self {
+            tools,
+            uid,
+            wake,
+            slots: BTreeMap::new(),
+            progress: ProgressRecord::default(),
+            acts: JoinSet::new(),
+            queue: VecDeque::new(),
+            creating: BTreeSet::new(),
+            pace: SlowStart::new(CREATES_MAX),
+            pause: Pause::new(),
+            leaving: HashMap::new(),
+            removed: Vec::new(),
+            listing: false,
+            list_pause: Pause::new(),
+            turn_at: None,
+        }
+    }
+
+    /// Runs until the set is removed or shutdown.
+    ///
+    /// # Errors
+    /// [`Error::Deposed`], and what a retry does not cure.
+    pub async fn run(mut self, shutdown: CancellationToken) -> Result<Ended, Error> {
+        let ended = shutdown.run_until_cancelled(self.work()).await;
+        // What is under way is told apart by its op id when the next worker asks again.
+        self.acts.shutdown().await;
+        self.tools.observer.unsubscribe(&self.uid);
+        ended.unwrap_or(Ok(Ended::Stopped))
+    }
+
+    async fn work(&mut self) -> Result<Ended, Error> {
+        self.remember().await?;
+        let mut store_pause = Pause::new();
+        loop {
+            self.turn_at = Some(Instant::now() + TURN_EVERY);
+            match self.turn().await {
+                Ok(true) => return Ok(Ended::Removed(std::mem::take(&mut self.removed))),
+                Ok(false) => store_pause.succeeded(),
+                Err(Error::Store(error)) => {
+                    tracing::warn!(set = %self.tools.desired.borrow().set.name, %error, "the controller's store failed");
+                    store_pause.failed();
+                    self.turn_by(store_pause.pending());
+                }
+                Err(error) => return Err(error),
+            }
+            if !self.wait().await? {
+                return Ok(Ended::Stopped);
+            }
+        }
+    }
+
+    /// Waits for a reason to take a turn; `false` = nobody wants the set any more.
+    async fn wait(&mut self) -> Result<bool, Error> {
+        let at = self.turn_at.unwrap_or_else(|| Instant::now() + TURN_EVERY);
+        tokio::select! {
+            biased;
+            Some(acted) = self.acts.join_next() => self.settle(acted).await?,
+            changed = self.tools.desired.changed() => return Ok(changed.is_ok()),
+            () = self.wake.notified() => {}
+            () = tokio::time::sleep_until(at) => {}
+        }
+        while let Some(acted) = self.acts.try_join_next() {
+            self.settle(acted).await?;
+        }
+        Ok(true)
+    }
+
+    /// Reads what is stored. Creates that were open are sent again: core answers with what they made.
+    async fn remember(&mut self) -> Result<(), Error> {
+        let mut pause = Pause::new();
+        let (slots, progress) = loop {
+            match self.tools.store.load_slots(&self.uid).await {
+                Ok(loaded) => break loaded,
+                Err(error) => {
+                    tracing::warn!(%error, "the slots of a set cannot be read");
+                    pause.failed();
+                    tokio::time::sleep_until(pause.pending().unwrap_or_else(Instant::now)).await;
+                }
+            }
+        };
+        self.progress = progress;
+        let now = self.tools.clock.now();
+        for mut slot in slots {
+            // The system's clock may have been set back in between.
+            slot.retry_at = slot.retry_at.min(now + FAILURE_DELAY_MAX);
+            if let Some(intent) = &mut slot.intent {
+                intent.sent_at = now;
+                let create = Create {
+                    slot: slot.slot,
+                    epoch: intent.epoch,
+                    generation: intent.generation,
+                    op_id: intent.op_id.clone(),
+                    reason: eru_reconcile::CreateReason::New,
+                };
+                self.queue.push_back(Queued { create, was_sent: true });
+            }
+            self.slots.insert(slot.slot, slot);
+        }
+        Ok(())
+    }
+
+    /// Decides and starts what was decided; `true` = the set is gone.
+    async fn turn(&mut self) -> Result<bool, Error> {
+        let desired = self.tools.desired.borrow_and_update().clone();
+        let Some(mut sight) = self.tools.observer.sight(&self.uid) else {
+            let problem = self.tools.observer.problem().unwrap_or_else(|| "the core has not been heard yet".to_owned());
+            self.publish_blind(&desired, problem);
+            return Ok(false);
+        };
+        self.mark_leaving(&mut sight);
+        let now = self.tools.clock.now();
+        let slots = self.slots.values().cloned().collect();
+        let view =
+            View { slots, instances: std::mem::take(&mut sight.instances), nodes: std::mem::take(&mut sight.nodes) };
+        let plan = reconcile(&desired.to_set(self.progress.stable_generation), &view, now);
+        self.persist(&plan).await?;
+        for create in &plan.creates {
+            tracing::info!(set = %desired.set.name, slot = create.slot, epoch = create.epoch, generation = create.generation, reason = %create.reason, "creating an instance");
+            self.queue.push_back(Queued { create: create.clone(), was_sent: false });
+        }
+        self.start_creates(&desired).await?;
+        self.start_removes(&desired, plan.removes.clone());
+        self.start_list(&plan.resolves);
+        if plan.wake_at.0 > 0 {
+            self.turn_by(Some(Instant::now() + self.tools.clock.until(plan.wake_at)));
+        }
+        self.publish(Shown::of(&plan, &view.instances, &sight.networks, now));
+        let is_empty = view.instances.is_empty() && plan.slots.iter().all(|slot| slot.intent.is_none());
+        Ok(desired.set.removing && is_empty && self.acts.is_empty())
+    }
+
+    /// Stores what the plan remembers. A create must be on disk before it is sent; the rest may follow within moments.
+    async fn persist(&mut self, plan: &Plan) -> Result<(), Error> {
+        let durability = if plan.creates.is_empty() { Durability::Observed } else { Durability::Durable };
+        let changed: Vec<&Slot> = plan.slots.iter().filter(|slot| self.slots.get(&slot.slot) != Some(slot)).collect();
+        self.tools.store.put_slots(&self.uid, &changed, durability).await?;
+        for slot in changed {
+            self.slots.insert(slot.slot, slot.clone());
+        }
+        if plan.stable_generation != self.progress.stable_generation {
+            let progress =
+                ProgressRecord { stable_generation: plan.stable_generation, other: self.progress.other.clone() };
+            self.tools.store.put_progress(&self.uid, &progress).await?;
+            self.progress = progress;
+        }
+        Ok(())
+    }
+
+    async fn put_slot(&mut self, slot: Slot) -> Result<(), Error> {
+        self.tools.store.put_slots(&self.uid, &[&slot], Durability::Observed).await?;
+        self.slots.insert(slot.slot, slot);
+        Ok(())
+    }
+
+    /// What is being removed, or was and is still shown, is not there to be counted on.
+    fn mark_leaving(&mut self, sight: &mut Sight) {
+        let now = Instant::now();
+        let shown: BTreeSet<&str> = sight.instances.iter().map(|instance| instance.id.as_str()).collect();
+        self.leaving.retain(|id, leaving| match leaving {
+            Leaving::UnderWay(_) => true,
+            Leaving::Gone(until) => *until > now && shown.contains(id.as_str()),
+            Leaving::Failed(_) => shown.contains(id.as_str()),
+        });
+        for instance in &mut sight.instances {
+            if let Some(Leaving::UnderWay(_) | Leaving::Gone(_)) = self.leaving.get(&instance.id) {
+                instance.phase = InstancePhase::Removing;
+                instance.healthy = false;
+            }
+        }
+        let until = self.leaving.values().filter_map(|leaving| match leaving {
+            Leaving::Gone(until) => Some(*until),
+            Leaving::UnderWay(_) | Leaving::Failed(_) => None,
+        });
+        self.turn_by(until.min());
+    }
+
+    async fn start_creates(&mut self, desired: &Desired) -> Result<(), Error> {
+        if let Some(until) = self.pause.pending() {
+            self.turn_by(Some(until));
+            return Ok(());
+        }
+        while self.pace.room(self.creating.len()) > 0 {
+            let Some(Queued { create, was_sent }) = self.queue.pop_front() else { return Ok(()) };
+            let Some(slot) = self.slots.get(&create.slot).cloned() else { continue };
+            if slot.intent.as_ref().is_none_or(|intent| intent.epoch != create.epoch) {
+                continue;
+            }
+            let generation = create.generation;
+            let is_wanted = slot.active
+                && !desired.set.removing
+                && (generation == desired.set.template_generation || generation == self.progress.stable_generation);
+            let spec = desired.specs.get(&generation).cloned();
+            match spec {
+                Some(spec) if is_wanted || was_sent => self.start_create(create, spec),
+                _ if was_sent => {}
+                _ => self.put_slot(forget_intent(&slot, create.epoch)).await?,
+            }
+        }
+        Ok(())
+    }
+
+    fn start_create(&mut self, create: Create, spec: eru_api::controller::ReplicaSetSpec) {
+        self.creating.insert((create.slot, create.epoch));
+        let actor = self.tools.actor.clone();
+        self.acts.spawn(async move {
+            let outcome = actor.create(&create, &spec).await;
+            Acted::Created(create, outcome)
+        });
+    }
+
+    fn start_removes(&mut self, desired: &Desired, removes: Vec<Remove>) {
+        for remove in removes {
+            if let Some(Leaving::Failed(pause)) = self.leaving.get(&remove.id)
+                && let Some(until) = pause.pending()
+            {
+                self.turn_by(Some(until));
+                continue;
+            }
+            if self.leaving.values().filter(|leaving| matches!(leaving, Leaving::UnderWay(_))).count() >= REMOVES_MAX {
+                return;
+            }
+            tracing::info!(set = %desired.set.name, workload = %remove.id, reason = %remove.reason, "removing an instance");
+            let pause = match self.leaving.remove(&remove.id) {
+                Some(Leaving::Failed(pause)) => pause,
+                _ => Pause::new(),
+            };
+            self.leaving.insert(remove.id.clone(), Leaving::UnderWay(pause));
+            let actor = self.tools.actor.clone();
+            self.acts.spawn(async move {
+                let outcome = actor.remove(&remove).await;
+                Acted::Removed(remove.id, outcome)
+            });
+        }
+    }
+
+    /// Finds out by a list what became of creates that nothing was seen of.
+    fn start_list(&mut self, resolves: &[Resolve]) {
+        let is_idle = |resolve: &&Resolve| {
+            let key = (resolve.slot, resolve.epoch);
+            !self.creating.contains(&key) && !self.queue.iter().any(|q| (q.create.slot, q.create.epoch) == key)
+        };
+        let resolves: Vec<Resolve> = resolves.iter().filter(is_idle).cloned().collect();
+        if resolves.is_empty() || self.listing {
+            return;
+        }
+        if let Some(until) = self.list_pause.pending() {
+            self.turn_by(Some(until));
+            return;
+        }
+        self.listing = true;
+        let actor = self.tools.actor.clone();
+        self.acts.spawn(async move {
+            let found = actor.list().await;
+            Acted::Listed(resolves, found)
+        });
+    }
+
+    async fn settle(&mut self, acted: Result<Acted, tokio::task::JoinError>) -> Result<(), Error> {
+        match acted.expect("acts do not panic and are aborted only with the worker") {
+            Acted::Created(create, outcome) => self.settle_create(create, outcome).await,
+            Acted::Removed(id, outcome) => {
+                self.settle_remove(id, outcome);
+                Ok(())
+            }
+            Acted::Listed(resolves, found) => self.settle_list(resolves, found).await,
+        }
+    }
+
+    async fn settle_create(&mut self, create: Create, outcome: Outcome) -> Result<(), Error> {
+        self.creating.remove(&(create.slot, create.epoch));
+        match outcome {
+            Outcome::Done(id) => {
+                tracing::debug!(workload = %id, slot = create.slot, "an instance was created");
+                self.pace.succeeded();
+                self.pause.succeeded();
+                return Ok(());
+            }
+            Outcome::Refused(reason) => {
+                tracing::warn!(slot = create.slot, epoch = create.epoch, error = %reason, "an instance was not created");
+                if let Some(slot) = self.slots.get(&create.slot) {
+                    let failed = create_failed(slot, create.epoch, self.tools.clock.now(), &reason);
+                    self.put_slot(failed).await?;
+                }
+            }
+            Outcome::Unsent(reason) | Outcome::Unknown(reason) => {
+                tracing::warn!(slot = create.slot, epoch = create.epoch, error = %reason, "a create is asked for again");
+                self.queue.push_front(Queued { create, was_sent: true });
+            }
+        }
+        self.pace.failed();
+        self.pause.failed();
+        Ok(())
+    }
+
+    fn settle_remove(&mut self, id: String, outcome: Outcome) {
+        let mut pause = match self.leaving.remove(&id) {
+            Some(Leaving::UnderWay(pause)) => pause,
+            _ => Pause::new(),
+        };
+        match outcome {
+            Outcome::Done(_) => {
+                self.leaving.insert(id.clone(), Leaving::Gone(Instant::now() + GONE_AFTER));
+                if self.tools.desired.borrow().set.removing {
+                    self.removed.push(id);
+                }
+            }
+            Outcome::Refused(reason) | Outcome::Unsent(reason) | Outcome::Unknown(reason) => {
+                tracing::debug!(workload = %id, error = %reason, "an instance was not removed");
+                pause.failed();
+                self.leaving.insert(id, Leaving::Failed(pause));
+            }
+        }
+    }
+
+    async fn settle_list(
+        &mut self,
+        resolves: Vec<Resolve>,
+        found: Result<Vec<(String, String)>, eru_client::Error>,
+    ) -> Result<(), Error> {
+        self.listing = false;
+        // A create that core has is shown by the stream sooner or later.
+        self.list_pause.failed();
+        let found: BTreeSet<String> = match found {
+            Ok(found) => found.into_iter().map(|(op_id, _)| op_id).collect(),
+            Err(error) => {
+                tracing::warn!(%error, "workloads cannot be listed");
+                return Ok(());
+            }
+        };
+        for resolve in resolves.into_iter().filter(|resolve| !found.contains(&resolve.op_id)) {
+            if let Some(slot) = self.slots.get(&resolve.slot) {
+                tracing::warn!(slot = resolve.slot, epoch = resolve.epoch, "a create has left nothing");
+                self.put_slot(forget_intent(slot, resolve.epoch)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn turn_by(&mut self, at: Option<Instant>) {
+        self.turn_at = match (self.turn_at, at) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+    }
+
+    fn publish_blind(&self, desired: &Desired, problem: String) {
+        let mut shown = (**self.tools.shown.borrow()).clone();
+        if shown.status.phase.is_empty() {
+            shown = Shown::nothing_seen(desired.set.count, String::new());
+        }
+        shown.status.want = i32::try_from(desired.set.count).unwrap_or(i32::MAX);
+        shown.status.message = format!("nothing is done while the core is not heard: {problem}");
+        shown.status.updated_at_ms = self.tools.clock.now().0;
+        self.publish(shown);
+    }
+
+    fn publish(&self, shown: Shown) {
+        let is_news = self.tools.shown.send_if_modified(|known| {
+            let is_news = !known.says_the_same_as(&shown);
+            if is_news {
+                *known = Arc::new(shown);
+            }
+            is_news
+        });
+        if is_news {
+            self.tools.version.send_modify(|version| *version += 1);
+        }
+    }
+}
