@@ -47,7 +47,7 @@ fn finish(mut work: Work<'_>) -> Plan {
     );
     let stable_generation =
         if work.set.removing { work.set.stable_generation } else { rollout::stable_generation(&mut work) };
-    let status = status::describe(&work);
+    let status = status::describe(&work, stable_generation);
     debug_assert_eq!(work.removes.len(), work.verdicts.values().filter(|v| **v == Verdict::Remove).count());
     Plan {
         stable_generation,

@@ -7,7 +7,7 @@ use crate::work::Work;
 use crate::{InstancePhase, returns};
 
 /// Describes the set as the plan leaves it.
-pub(crate) fn describe(work: &Work<'_>) -> Status {
+pub(crate) fn describe(work: &Work<'_>, stable_generation: u64) -> Status {
     let slots: Vec<SlotStatus> = work.active().into_iter().map(|number| describe_slot(work, number)).collect();
     let live = || work.seen.iter().filter(|seen| seen.is_live());
     let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
@@ -24,7 +24,9 @@ pub(crate) fn describe(work: &Work<'_>) -> Status {
         slots,
         ..Status::default()
     };
-    status.phase = phase(work, &status);
+    // A rollout is over when its last instance has been healthy long enough.
+    let is_unproven = work.set.count > 0 && stable_generation != 0 && stable_generation != work.set.generation;
+    status.phase = phase(work, &status, is_unproven);
     status.message = message(work, &status);
     status
 }
@@ -63,7 +65,7 @@ fn first_of(a: &str, b: &str) -> String {
     if a.is_empty() { b } else { a }.to_owned()
 }
 
-fn phase(work: &Work<'_>, status: &Status) -> Phase {
+fn phase(work: &Work<'_>, status: &Status, is_unproven: bool) -> Phase {
     let is_outdated = |seen: &Seen<'_>| seen.is_live() && seen.instance.generation != work.set.generation;
     let state = |wanted: &[SlotState]| status.slots.iter().any(|slot| wanted.contains(&slot.state));
     if work.set.removing {
@@ -84,6 +86,8 @@ fn phase(work: &Work<'_>, status: &Status) -> Phase {
         Phase::Degraded
     } else if state(&[SlotState::Starting]) {
         Phase::Starting
+    } else if is_unproven {
+        Phase::Rolling
     } else if status.surplus > 0 {
         Phase::Surplus
     } else {

@@ -1,0 +1,402 @@
+//! A controller over a core in memory: what it does about what happens, seen from outside.
+
+mod fake_core;
+
+use eru_api::controller::controller_client::ControllerClient;
+use eru_api::controller::{
+    ApplyRequest, GetRequest, ListRequest, RemoveRequest, ReplicaSet, ReplicaSetSpec, ScaleRequest, Strategy,
+    WatchRequest,
+};
+use eru_api::pb;
+use eru_client::ClientOptions;
+use eru_controller::{Controller, ControllerOptions, Error, StoreChoice};
+use fake_core::FakeCore;
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::{Duration, Instant};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tonic::Code;
+use tonic::transport::Channel;
+
+/// Longest time that anything here may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+struct World {
+    core: FakeCore,
+    core_address: String,
+    folder: tempfile::TempDir,
+    _core_stops: tokio_util::sync::DropGuard,
+}
+
+struct Running {
+    api: ControllerClient<Channel>,
+    shutdown: CancellationToken,
+    task: JoinHandle<Result<(), Error>>,
+}
+
+impl World {
+    async fn new() -> Self {
+        let stop = CancellationToken::new();
+        let (core, address) = FakeCore::start(stop.clone()).await;
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        Self { core, core_address: address.to_string(), folder, _core_stops: stop.drop_guard() }
+    }
+
+    async fn controller(&self) -> Running {
+        start(self.folder.path(), &self.core_address).await
+    }
+
+    fn ids(&self) -> BTreeSet<String> {
+        self.core.workloads().into_iter().map(|workload| workload.id).collect()
+    }
+
+    fn epochs(&self) -> Vec<String> {
+        self.core.workloads().iter().map(|workload| workload.labels["replicaset.epoch"].clone()).collect()
+    }
+}
+
+async fn start(folder: &Path, core: &str) -> Running {
+    let options = ControllerOptions {
+        core: vec![core.to_owned()],
+        client: ClientOptions::default(),
+        listen: "127.0.0.1:0".parse().expect("an address"),
+        store: StoreChoice::Folder(folder.to_owned()),
+        identity: "test".into(),
+    };
+    let controller = Controller::build(options).await.expect("it builds");
+    let handle = controller.handle();
+    let shutdown = CancellationToken::new();
+    let task = tokio::spawn(controller.run(shutdown.clone()));
+    handle.leading().await;
+    let api = ControllerClient::connect(format!("http://{}", handle.address())).await.expect("it listens");
+    Running { api, shutdown, task }
+}
+
+impl Running {
+    async fn stop(self) {
+        self.shutdown.cancel();
+        self.task.await.expect("it does not panic").expect("it ends well");
+    }
+
+    async fn apply(&mut self, spec: ReplicaSetSpec) -> ReplicaSet {
+        let request = ApplyRequest { spec: Some(spec), expect_generation: 0 };
+        self.api.apply(request).await.expect("it is applied").into_inner()
+    }
+
+    async fn get(&mut self, name: &str) -> ReplicaSet {
+        self.api.get(GetRequest { name: name.into() }).await.expect("it is there").into_inner()
+    }
+
+    /// Waits until the set is as wanted.
+    async fn until(&mut self, name: &str, what: &str, is: impl Fn(&ReplicaSet) -> bool) -> ReplicaSet {
+        let start = Instant::now();
+        loop {
+            let set = self.get(name).await;
+            if is(&set) {
+                return set;
+            }
+            assert!(start.elapsed() < PATIENCE, "{name} is not {what}: {set:#?}");
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+
+    async fn until_healthy(&mut self, name: &str) -> ReplicaSet {
+        self.until(name, "healthy", |set| phase(set) == "healthy").await
+    }
+}
+
+fn phase(set: &ReplicaSet) -> &str {
+    set.status.as_ref().map_or("", |status| &status.phase)
+}
+
+fn spec(name: &str, count: i32) -> ReplicaSetSpec {
+    let entrypoint = pb::EntrypointOptions { name: "web".into(), command: "serve".into(), ..Default::default() };
+    let template = pb::DeployOptions { entrypoint: Some(entrypoint), ..Default::default() };
+    let strategy = Strategy {
+        min_healthy_ms: 30,
+        unhealthy_after_ms: 50,
+        return_settle_ms: 50,
+        healthy_deadline_ms: 300,
+        ..Default::default()
+    };
+    ReplicaSetSpec {
+        name: name.into(),
+        appname: "shop".into(),
+        podname: "local".into(),
+        count,
+        template: Some(template),
+        strategy: Some(strategy),
+        ..Default::default()
+    }
+}
+
+fn with_command(mut spec: ReplicaSetSpec, command: &str) -> ReplicaSetSpec {
+    let template = spec.template.as_mut().expect("it has one");
+    template.entrypoint.as_mut().expect("it has one").command = command.into();
+    spec
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn instances_are_made_and_replaced_when_they_end_or_vanish() {
+    let world = World::new().await;
+    let mut controller = world.controller().await;
+    controller.apply(spec("web", 3)).await;
+    let set = controller.until_healthy("web").await;
+    assert_eq!(set.slots.iter().map(|slot| slot.slot).collect::<Vec<_>>(), [0, 1, 2]);
+    assert!(set.slots.iter().all(|slot| slot.healthy && slot.nodename == "n1" && slot.networks.len() == 1), "{set:#?}");
+    let first = &world.core.calls().creates[0];
+    assert_eq!((first.owner.as_str(), first.owner_epoch, first.count), (set.uid.as_str(), 1, 1));
+    assert_eq!(first.op_id, format!("{}-0-1", set.uid));
+    assert_eq!((first.labels["replicaset"].as_str(), first.labels["replicaset.slot"].as_str()), ("web", "0"));
+
+    let (killed, stolen) = (&set.slots[1].workload_id, &set.slots[2].workload_id);
+    world.core.kill(killed);
+    controller.until("web", "mended", |set| phase(set) == "healthy" && set.slots[1].epoch == 2).await;
+    world.core.steal(stolen);
+    let set = controller.until("web", "mended", |set| phase(set) == "healthy" && set.slots[2].epoch == 2).await;
+    assert_eq!(set.slots[0].epoch, 1);
+    assert_eq!(world.ids().len(), 3, "the ended one is removed");
+    assert_eq!(world.core.calls().creates.len(), 5);
+    controller.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_finds_everything_and_does_nothing() {
+    let world = World::new().await;
+    let mut controller = world.controller().await;
+    controller.apply(spec("web", 2)).await;
+    let before = controller.until_healthy("web").await;
+    let ids = world.ids();
+    controller.stop().await;
+    for term in 2..5 {
+        let mut controller = world.controller().await;
+        let after = controller.until_healthy("web").await;
+        assert_eq!((&after.uid, after.generation, &after.spec), (&before.uid, before.generation, &before.spec));
+        world.core.kill(&after.slots[0].workload_id);
+        controller.until("web", "mended", |set| set.slots[0].epoch == term && phase(set) == "healthy").await;
+        controller.stop().await;
+    }
+    // One create for each kill, and each in a term of its own.
+    let epochs: Vec<i64> = world.core.calls().creates.iter().map(|create| create.owner_epoch).collect();
+    assert_eq!(epochs, [1, 1, 2, 3, 4]);
+    assert_eq!(world.ids().intersection(&ids).count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_ended_while_the_controller_was_away_is_replaced_once() {
+    let world = World::new().await;
+    let mut controller = world.controller().await;
+    controller.apply(spec("web", 2)).await;
+    let set = controller.until_healthy("web").await;
+    controller.stop().await;
+    set.slots.iter().for_each(|slot| world.core.kill(&slot.workload_id));
+    let mut controller = world.controller().await;
+    controller.until("web", "mended", |set| phase(set) == "healthy" && set.slots.iter().all(|s| s.epoch == 2)).await;
+    assert_eq!(world.core.calls().creates.len(), 4);
+    controller.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_answer_is_asked_for_again_and_makes_no_second_instance() {
+    let world = World::new().await;
+    world.core.faults(|faults| faults.lose_answers = 3);
+    let mut controller = world.controller().await;
+    controller.apply(spec("web", 3)).await;
+    controller.until_healthy("web").await;
+    let names: BTreeSet<String> = world.core.calls().creates.iter().map(|create| create.op_id.clone()).collect();
+    assert_eq!((world.ids().len(), names.len()), (3, 3));
+    assert_eq!(world.epochs(), ["1", "1", "1"]);
+    controller.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_create_that_was_open_at_a_restart_is_counted() {
+    let world = World::new().await;
+    // The instance is made, but neither the answer nor a report arrives before the controller goes away.
+    world.core.faults(|faults| (faults.lose_answers, faults.unreported) = (1000, true));
+    let mut controller = world.controller().await;
+    controller.apply(spec("web", 1)).await;
+    controller.until("web", "starting", |set| set.slots.first().is_some_and(|slot| slot.epoch == 1)).await;
+    controller.stop().await;
+    world.core.faults(|faults| (faults.lose_answers, faults.unreported) = (0, false));
+    let mut controller = world.controller().await;
+    for id in world.ids() {
+        world.core.report(&id, |status| (status.running, status.healthy) = (true, true));
+    }
+    controller.until_healthy("web").await;
+    assert_eq!(world.epochs(), ["1"]);
+    controller.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refused_creates_are_few_shown_and_tried_again() {
+    let world = World::new().await;
+    world.core.faults(|faults| faults.refuse_create = Some("no room on any node".into()));
+    let mut controller = world.controller().await;
+    controller.apply(spec("web", 50)).await;
+    let told =
+        |set: &ReplicaSet| set.slots.iter().any(|slot| slot.reason == "no room on any node" && slot.failures > 0);
+    controller.until("web", "told why", told).await;
+    let calls = world.core.calls().creates.len();
+    assert!(calls < 10, "{calls} calls for one mistake");
+    world.core.faults(|faults| faults.refuse_create = None);
+    controller.until_healthy("web").await;
+    assert_eq!(world.ids().len(), 50);
+    controller.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_node_is_made_up_for_and_its_return_is_settled() {
+    let world = World::new().await;
+    let mut controller = world.controller().await;
+    controller.apply(spec("web", 2)).await;
+    let before = controller.until_healthy("web").await;
+    world.core.set_node("n2", "ready");
+    world.core.set_node("n1", "suspect");
+    controller.until("web", "in doubt", |set| set.slots.iter().all(|slot| slot.state == "unknown")).await;
+    assert_eq!(world.ids().len(), 2, "nothing is replaced yet");
+    world.core.set_node("n1", "lost");
+    let on_n2 = |set: &ReplicaSet| phase(set) == "healthy" && set.slots.iter().all(|slot| slot.nodename == "n2");
+    controller.until("web", "on the other node", on_n2).await;
+    assert_eq!(world.ids().len(), 4, "the lost ones stay on record");
+    // The old ones have run longer, so they stay.
+    world.core.set_node("n1", "ready");
+    let start = Instant::now();
+    while world.ids().len() > 2 {
+        assert!(start.elapsed() < PATIENCE, "{:?}", world.core.workloads());
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let after = controller.until_healthy("web").await;
+    let ids = |set: &ReplicaSet| set.slots.iter().map(|slot| slot.workload_id.clone()).collect::<BTreeSet<_>>();
+    assert_eq!(ids(&after), ids(&before));
+    assert!(world.core.calls().removes.iter().all(|remove| remove.healthy_min == 2 && remove.owner == before.uid));
+    controller.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_newer_spec_is_rolled_and_a_bad_one_stops() {
+    let world = World::new().await;
+    let mut controller = world.controller().await;
+    controller.apply(spec("web", 3)).await;
+    controller.until_healthy("web").await;
+    let set = controller.apply(with_command(spec("web", 3), "serve --new")).await;
+    assert_eq!(set.generation, 2);
+    let rolled = |set: &ReplicaSet| phase(set) == "healthy" && set.slots.iter().all(|slot| slot.generation == 2);
+    controller.until("web", "rolled", rolled).await;
+    world.core.faults(|faults| faults.unhealthy = true);
+    controller.apply(with_command(spec("web", 3), "serve --broken")).await;
+    let set = controller.until("web", "stopped", |set| phase(set) == "stalled").await;
+    let status = set.status.expect("it has one");
+    assert!(status.message.contains("generation 3 stopped at slot 0: did not become healthy in time"), "{status:?}");
+    assert_eq!(set.slots.iter().filter(|slot| slot.healthy && slot.generation == 2).count(), 3, "the old ones go on");
+    // What ends now is made of the generation that worked.
+    world.core.faults(|faults| faults.unhealthy = false);
+    world.core.kill(&set.slots[2].workload_id);
+    let mended = |set: &ReplicaSet| set.slots[2].healthy && set.slots[2].epoch > 2 && set.slots[2].generation == 2;
+    controller.until("web", "mended", mended).await;
+    controller.apply(with_command(spec("web", 3), "serve --fixed")).await;
+    let rolled = |set: &ReplicaSet| phase(set) == "healthy" && set.slots.iter().all(|slot| slot.generation == 4);
+    controller.until("web", "rolled", rolled).await;
+    controller.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn apply_twice_scale_and_remove() {
+    let world = World::new().await;
+    let mut controller = world.controller().await;
+    let mut watch = controller.api.watch(WatchRequest { name: "web".into() }).await.unwrap().into_inner();
+    let first = controller.apply(spec("web", 2)).await;
+    let again = controller.apply(spec("web", 2)).await;
+    assert_eq!((first.generation, again.generation, &first.uid), (1, 1, &again.uid));
+    controller.until_healthy("web").await;
+
+    let scale = |count| ScaleRequest { name: "web".into(), count };
+    let set = controller.api.scale(scale(4)).await.unwrap().into_inner();
+    assert_eq!((set.generation, set.spec.unwrap().count), (2, 4));
+    controller.until("web", "larger", |set| phase(set) == "healthy" && set.slots.len() == 4).await;
+    controller.api.scale(scale(1)).await.unwrap();
+    controller.until("web", "smaller", |set| phase(set) == "healthy" && set.slots.len() == 1).await;
+    assert_eq!(world.epochs(), ["1"], "scaling replaces nothing");
+
+    let stale = ApplyRequest { spec: Some(spec("web", 3)), expect_generation: 2 };
+    let refused = controller.api.apply(stale).await.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition);
+    assert_eq!(refused.message(), "replicaset \"web\" is of generation 3, not 2; read it again");
+
+    let id = world.ids().into_iter().next().unwrap();
+    let removed = controller.api.remove(RemoveRequest { name: "web".into(), keep_workloads: false }).await.unwrap();
+    assert_eq!(removed.into_inner().removed_ids, [id]);
+    assert!(world.ids().is_empty());
+    let gone = controller.api.get(GetRequest { name: "web".into() }).await.unwrap_err();
+    assert_eq!((gone.code(), gone.message()), (Code::NotFound, "replicaset \"web\" not found"));
+
+    // The stream begins with the set and ends its story with `removed`.
+    let last = loop {
+        let set = tokio::time::timeout(PATIENCE, watch.message()).await.unwrap().unwrap().unwrap();
+        assert_eq!(set.uid, first.uid);
+        if phase(&set) == "removed" {
+            break set;
+        }
+    };
+    assert!(last.removing);
+
+    // The same name is a new set.
+    let reborn = controller.apply(spec("web", 1)).await;
+    assert_ne!(reborn.uid, first.uid);
+    controller.until_healthy("web").await;
+    let kept = RemoveRequest { name: "web".into(), keep_workloads: true };
+    assert!(controller.api.remove(kept).await.unwrap().into_inner().removed_ids.is_empty());
+    assert_eq!(world.ids().len(), 1);
+    assert!(controller.api.list(ListRequest {}).await.unwrap().into_inner().sets.is_empty());
+    controller.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_input_is_refused_by_name_and_leaves_nothing() {
+    let world = World::new().await;
+    let mut controller = world.controller().await;
+    let api = &mut controller.api;
+    let refusals = [
+        api.apply(ApplyRequest::default()).await.unwrap_err(),
+        api.apply(ApplyRequest { spec: Some(spec("web", 1)), expect_generation: -1 }).await.unwrap_err(),
+        api.apply(ApplyRequest { spec: Some(spec("../web", 1)), expect_generation: 0 }).await.unwrap_err(),
+        api.apply(ApplyRequest { spec: Some(spec("web", i32::MIN)), expect_generation: 0 }).await.unwrap_err(),
+        api.get(GetRequest::default()).await.unwrap_err(),
+        api.get(GetRequest { name: "x".repeat(1 << 20) }).await.unwrap_err(),
+        api.scale(ScaleRequest::default()).await.unwrap_err(),
+        api.scale(ScaleRequest { name: "web".into(), count: -1 }).await.unwrap_err(),
+        api.scale(ScaleRequest { name: "web".into(), count: 10_001 }).await.unwrap_err(),
+        api.remove(RemoveRequest::default()).await.unwrap_err(),
+        api.watch(WatchRequest { name: "a/b".into() }).await.unwrap_err(),
+    ];
+    for refusal in refusals {
+        assert_eq!(refusal.code(), Code::InvalidArgument, "{refusal:?}");
+        assert!(!refusal.message().is_empty() && refusal.message().len() < 400, "{refusal:?}");
+    }
+    for refusal in [
+        api.scale(ScaleRequest { name: "web".into(), count: 1 }).await.unwrap_err(),
+        api.remove(RemoveRequest { name: "web".into(), keep_workloads: false }).await.unwrap_err(),
+    ] {
+        assert_eq!(refusal.code(), Code::NotFound, "{refusal:?}");
+    }
+    assert!(api.list(ListRequest {}).await.unwrap().into_inner().sets.is_empty());
+    assert!(world.core.calls().creates.is_empty());
+    controller.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_controller_on_the_folder_is_refused() {
+    let world = World::new().await;
+    let controller = world.controller().await;
+    let options = ControllerOptions {
+        core: vec![world.core_address.clone()],
+        client: ClientOptions::default(),
+        listen: "127.0.0.1:0".parse().unwrap(),
+        store: StoreChoice::Folder(world.folder.path().to_owned()),
+        identity: "second".into(),
+    };
+    let refused = Controller::build(options).await.err().expect("the folder is locked");
+    assert!(matches!(refused, Error::Store(eru_kv::Error::Locked(_))), "{refused:?}");
+    controller.stop().await;
+}
