@@ -1,6 +1,7 @@
 //! What a core is started with.
 
-use eru_config::{BindAddress, Secret};
+use crate::{fault::Faults, recovery::RecoveryOptions};
+use eru_config::{BindAddress, CoreConfig, Secret, StoreKind};
 use eru_kv::Kv;
 use eru_runtime::{FakeRegistry, Runtime};
 use std::{sync::Arc, time::Duration};
@@ -149,6 +150,10 @@ pub struct CoreOptions {
     pub fakes: Option<Arc<FakeRegistry>>,
     /// Who may call; `None` = everybody who reaches the port.
     pub auth: Option<Auth>,
+    /// How it finishes or undoes what another core left.
+    pub recovery: RecoveryOptions,
+    /// Where tests make it die.
+    pub faults: Faults,
     /// Bounds of the server.
     pub limits: ServerLimits,
     /// Bounds of the cluster operations.
@@ -166,8 +171,47 @@ impl CoreOptions {
             process: None,
             fakes: None,
             auth: None,
+            recovery: RecoveryOptions::new(store.is_alone()),
+            faults: Faults::default(),
             limits: ServerLimits::default(),
             settings: Settings::default(),
+        }
+    }
+
+    /// A core as its configuration says, on the store that the configuration names. Simulated engines live in the data
+    /// folder when the store does, so that they outlive the process as real ones would.
+    pub fn from_config(config: &CoreConfig, kv: Arc<dyn Kv>) -> Self {
+        let (store, fake_folder) = match config.store {
+            StoreKind::Embedded => (StoreClass::Embedded, Some(config.data_dir.join("fake"))),
+            StoreKind::Etcd => (StoreClass::Etcd, None),
+        };
+        let grpc = &config.grpc;
+        let auth = &config.auth;
+        Self {
+            fakes: config.allow_fake.then(|| Arc::new(FakeRegistry::new(fake_folder))),
+            auth: (!auth.username.is_empty())
+                .then(|| Auth { username: auth.username.clone(), password: auth.password.clone() }),
+            limits: ServerLimits {
+                recv_message_bytes_max: grpc.max_recv_msg_size,
+                connection_streams_max: grpc.max_concurrent_streams,
+                streams_max: config.max_streams,
+                ..ServerLimits::default()
+            },
+            settings: Settings {
+                liveness: LivenessTimes {
+                    beat: config.beat_interval,
+                    lease: config.lease_ttl,
+                    holder: config.ha_keepalive_interval,
+                    ..LivenessTimes::default()
+                },
+                connection_timeout: config.connection_timeout,
+                global_timeout: config.global_timeout,
+                max_concurrency: config.max_concurrency,
+                share: u32::try_from(config.scheduler.sharebase).unwrap_or(Settings::default().share),
+                service_interval: grpc.service_discovery_interval,
+                service_heartbeat: grpc.service_heartbeat_interval,
+            },
+            ..Self::new(kv, store, Listen::Address(config.bind))
         }
     }
 }

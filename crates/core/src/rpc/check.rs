@@ -64,14 +64,6 @@ pub(super) fn workloads(ids: &[String]) -> Result<Vec<EngineId>> {
     ids.iter().map(|id| workload(id)).collect()
 }
 
-/// The same, but not empty.
-pub(super) fn some_workloads(ids: &[String]) -> Result<Vec<EngineId>> {
-    if ids.is_empty() {
-        return Err(Error::Invalid("No workload ids given".into()));
-    }
-    workloads(ids)
-}
-
 pub(super) fn list_len(field: &str, len: usize, max: usize) -> Result<()> {
     if len > max {
         return Err(Error::Invalid(format!("{field}: {len} items (at most {max})")));

@@ -34,7 +34,7 @@ impl CoreService {
         stopping: CancellationToken,
     ) -> Self {
         let stream_limits = StreamLimits::new(limits.streams_max);
-        let started_at = super::info::rfc3339(std::time::SystemTime::now());
+        let started_at = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
         Self { cluster, store, stream_limits, stopping, started_at }
     }
 

@@ -43,7 +43,9 @@ mod tests {
         let headers = |pairs: &[(&'static str, &'static str)]| -> HeaderMap {
             pairs.iter().map(|(k, v)| (http::HeaderName::from_static(k), v.parse().unwrap())).collect()
         };
-        let text = |pairs| check(&auth, &headers(pairs)).err().map(|s| s.message().to_owned());
+        let text = |pairs: &[(&'static str, &'static str)]| {
+            check(&auth, &headers(pairs)).err().map(|s| s.message().to_owned())
+        };
         assert_eq!(text(&[("admin", "pass word")]), None);
         assert_eq!(text(&[]).as_deref(), Some("bad meta"));
         assert_eq!(text(&[("te", "trailers")]).as_deref(), Some("invaild username"));

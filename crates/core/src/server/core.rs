@@ -8,10 +8,12 @@ use crate::{
         agent::Agents,
         engines::Engines,
         status::{StatusService, StatusWriter},
+        tasks::{Tasks, TasksOptions},
     },
     liveness::Liveness,
     options::{Auth, CoreOptions, Listen, ServerLimits},
     record::CoreRecord,
+    recovery::{self, RecoveryOptions},
     rpc,
     watch::serve::intercept,
 };
@@ -30,6 +32,8 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Streams that a client may reset faster than we accept them, before its connection is ended (CVE-2023-44487).
 const PENDING_RESETS_MAX: usize = 64;
+/// How long calls may take to end when nothing is left that they wait for.
+const CUT_OFF: Duration = Duration::from_secs(1);
 
 /// Why a core could not be built.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +65,7 @@ pub struct Core {
     statuses: StatusService,
     liveness: Liveness,
     service: rpc::CoreService,
+    recovery: RecoveryOptions,
     /// Cancelled when calls are to end.
     stopping: CancellationToken,
     /// Cancelled when no call is left: what serves them may end.
@@ -99,8 +104,18 @@ impl Core {
         let registration =
             Registration::register(kv.clone(), record, settings.service_heartbeat, options.store.is_alone()).await?;
         let (writer, statuses) = StatusWriter::new(kv.clone(), cache.clone());
+        let core_id = hex(&Sha1::digest(kv.identity().id.as_bytes()));
+        let tasks = Tasks::start(TasksOptions {
+            kv: kv.clone(),
+            cache: cache.clone(),
+            instance: instance.clone(),
+            core_id: core_id.clone(),
+            faults: options.faults,
+            seed: rand::rng().random(),
+        });
         let cluster = Arc::new(Cluster {
-            core_id: hex(&Sha1::digest(kv.identity().id.as_bytes())),
+            core_id,
+            tasks,
             kv,
             cache,
             engines: Engines::new(options.process, options.fakes, settings.max_concurrency),
@@ -120,6 +135,7 @@ impl Core {
             cluster,
             registration,
             statuses,
+            recovery: options.recovery,
             service,
             stopping,
             quiet,
@@ -147,6 +163,7 @@ impl Core {
         let mut parts = JoinSet::new();
         parts.spawn(self.statuses.run(quiet.clone()));
         parts.spawn(self.liveness.run(stopping.clone()));
+        parts.spawn(recovery::run(self.cluster.clone(), self.recovery, stopping.clone()));
         parts.spawn(self.registration.run(quiet.clone()));
 
         let limits = self.limits;
@@ -163,7 +180,9 @@ impl Core {
         let ending = async {
             shutdown.cancelled().await;
             stopping.cancel();
-            tokio::time::sleep(limits.shutdown).await;
+            // Deploys end first, each with a message for its caller; then the calls have nothing to wait for.
+            self.cluster.tasks.stop(limits.shutdown).await;
+            tokio::time::sleep(CUT_OFF).await;
             tracing::warn!("calls did not end in time and are cut off");
             kill.cancel();
             std::future::pending::<()>().await
@@ -173,6 +192,7 @@ impl Core {
             () = ending => unreachable!("it only ends the others"),
         };
         stopping.cancel();
+        self.cluster.tasks.stop(limits.shutdown).await;
         quiet.cancel();
         while let Some(joined) = parts.join_next().await {
             if let Err(error) = joined {

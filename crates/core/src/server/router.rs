@@ -72,3 +72,93 @@ impl Service<Request<Body>> for Router {
         self.clone().answer(request).map(Ok).boxed()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use eru_config::Secret;
+    use http_body_util::BodyExt;
+    use std::pin::Pin;
+
+    /// A service whose method `Call` panics at once, `Stream` after its first message, and `Fine` answers.
+    #[derive(Clone)]
+    struct Faulty;
+
+    impl Service<Request<Body>> for Faulty {
+        type Response = Response<Body>;
+        type Error = Infallible;
+        type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+
+        fn poll_ready(&mut self, _: &mut task::Context<'_>) -> task::Poll<Result<(), Infallible>> {
+            task::Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, request: Request<Body>) -> Self::Future {
+            async move {
+                match request.uri().path() {
+                    "/faulty/Call" => panic!("a fault"),
+                    "/faulty/Stream" => Ok(Response::new(Body::new(PanicsSecond { polled: false }))),
+                    _ => Ok(Status::ok("").into_http()),
+                }
+            }
+            .boxed()
+        }
+    }
+
+    struct PanicsSecond {
+        polled: bool,
+    }
+
+    impl http_body::Body for PanicsSecond {
+        type Data = bytes::Bytes;
+        type Error = Status;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut task::Context<'_>,
+        ) -> task::Poll<Option<Result<http_body::Frame<bytes::Bytes>, Status>>> {
+            assert!(!self.polled, "a fault in a stream");
+            self.polled = true;
+            task::Poll::Ready(Some(Ok(http_body::Frame::data(bytes::Bytes::from_static(b"first")))))
+        }
+    }
+
+    async fn code(router: &Router, path: &str, headers: &[(&'static str, &'static str)]) -> String {
+        let mut request = Request::builder().uri(path);
+        for (key, value) in headers {
+            request = request.header(*key, *value);
+        }
+        let answer = router.clone().call(request.body(Body::empty()).unwrap()).await.unwrap();
+        let in_head = answer.headers().get("grpc-status").cloned();
+        let collected = answer.into_body().collect().await.unwrap();
+        let in_tail = collected.trailers().and_then(|t| t.get("grpc-status").cloned());
+        in_head.or(in_tail).unwrap().to_str().unwrap().to_owned()
+    }
+
+    #[tokio::test]
+    async fn a_panic_costs_its_call_and_nothing_else() {
+        let router = Builder::default().add("faulty", Faulty).build(None);
+        for _ in 0..3 {
+            assert_eq!(code(&router, "/faulty/Call", &[]).await, "13");
+            assert_eq!(code(&router, "/faulty/Stream", &[]).await, "13");
+            assert_eq!(code(&router, "/faulty/Fine", &[]).await, "0");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_nobody_serves_is_unimplemented() {
+        let router = Builder::default().add("faulty", Faulty).build(None);
+        for path in ["/", "/nobody/Call", "/faultyx/Fine", "//faulty/Fine", "/x/../faulty/Fine"] {
+            assert_eq!(code(&router, path, &[]).await, "12", "{path}");
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_is_called_without_the_password() {
+        let auth = Auth { username: "admin".into(), password: Secret::new("secret") };
+        let router = Builder::default().add("faulty", Faulty).build(Some(auth));
+        assert_eq!(code(&router, "/faulty/Call", &[]).await, "16");
+        assert_eq!(code(&router, "/faulty/Fine", &[("admin", "wrong")]).await, "16");
+        assert_eq!(code(&router, "/faulty/Fine", &[("admin", "secret")]).await, "0");
+    }
+}

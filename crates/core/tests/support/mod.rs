@@ -118,3 +118,42 @@ where
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
+
+/// `count` instances of `app_web` as plain commands of pod `p`.
+pub fn deploy(app: &str, count: i32) -> pb::DeployOptions {
+    pb::DeployOptions {
+        name: app.into(),
+        entrypoint: Some(pb::EntrypointOptions {
+            name: "web".into(),
+            command: "sleep 1000".into(),
+            ..Default::default()
+        }),
+        podname: "p".into(),
+        count,
+        ..Default::default()
+    }
+}
+
+impl TestCore {
+    /// Deploys and answers the ids; every instance must succeed.
+    pub async fn deployed(&mut self, options: pb::DeployOptions) -> Vec<String> {
+        let mut ids = Vec::new();
+        let mut stream = self.client.create_workload(options).await.unwrap().into_inner();
+        while let Some(message) = stream.message().await.unwrap() {
+            assert!(message.success, "{message:?}");
+            ids.push(message.id);
+        }
+        ids
+    }
+
+    pub async fn status_of(&mut self, id: &str) -> pb::WorkloadStatus {
+        let ids = vec![id.to_owned()];
+        self.client.get_workloads_status(pb::WorkloadIDs { ids }).await.unwrap().into_inner().status.remove(0)
+    }
+
+    pub async fn node_state(&mut self, name: &str) -> (String, i64) {
+        let get = pb::GetNodeOptions { nodename: name.into(), ..Default::default() };
+        let node = self.client.get_node(get).await.unwrap().into_inner();
+        (node.state, node.generation)
+    }
+}
