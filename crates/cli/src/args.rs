@@ -8,8 +8,7 @@ use clap::{CommandFactory, Parser, Subcommand};
     name = "eru-cli",
     about = "Places workloads on nodes, and tells how they are",
     version = version::VERSION,
-    after_long_help = exit::HELP,
-    after_help = "\
+    after_help = format!("\
 Examples:
   eru-cli pod list
   eru-cli workload deploy --pod local --entry http web.yaml
@@ -17,7 +16,8 @@ Examples:
   eru-cli status
   eru-cli replicaset apply web.yaml
 
-See --help for the exit codes.",
+{}", exit::HELP),
+    disable_help_flag = true,
     disable_help_subcommand = true,
     arg_required_else_help = true,
     subcommand_required = true
@@ -93,6 +93,9 @@ pub(crate) struct Globals {
     /// Log what is asked of core, and how long it takes
     #[arg(long, short = 'd', global = true)]
     pub debug: bool,
+    /// Print help
+    #[arg(long, short = 'h', global = true, action = clap::ArgAction::HelpShort)]
+    help: Option<bool>,
 }
 
 #[derive(Debug, Subcommand)]

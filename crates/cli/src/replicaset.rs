@@ -71,7 +71,7 @@ Examples:
     #[command(after_help = "\
 Examples:
   eru-cli replicaset remove web-http
-  eru-cli replicaset remove --keep-workloads web-http     the instances go on, on their own")]
+  eru-cli replicaset remove --keep-workloads web-http  # the instances go on, on their own")]
     Remove {
         /// Leave its instances running
         #[arg(long)]

@@ -24,8 +24,8 @@ It goes on until Ctrl-C, and over restarts of core without losing a change.
 Examples:
   eru-cli status
   eru-cli status web --entry http
-  eru-cli status --snapshot --node node1     what is there first, then changes
-  eru-cli -o json status                     a line of JSON a message")]
+  eru-cli status --snapshot --node node1  # what is there first, then changes
+  eru-cli -o json status  # a line of JSON a message")]
 pub(crate) struct Args {
     /// Only this entrypoint
     #[arg(long, value_name = "NAME")]

@@ -6,6 +6,7 @@ use eru_types::limits::DEPLOY_COUNT_MAX;
 use eru_types::name::excerpt;
 use eru_types::spec::{EnvVar, NetworkChoice};
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 /// The least processor time that a kernel can give out, in cores.
 const CORES_MIN: f64 = 0.01;
@@ -30,6 +31,19 @@ pub(crate) fn limit(text: &str) -> Result<i32, String> {
 /// A number of seconds, 0 for none; the longest is ten years.
 pub(crate) fn seconds(text: &str) -> Result<i64, String> {
     whole(text, 0, 315_360_000)
+}
+
+/// How long a node's report counts, seconds; -1 is good-bye.
+pub(crate) fn node_ttl(text: &str) -> Result<i64, String> {
+    match whole(text, -1, 315_360_000)? {
+        0 => Err("must be above 0 seconds, or -1 for good-bye, got \"0\"".into()),
+        seconds => Ok(seconds),
+    }
+}
+
+/// An IP address.
+pub(crate) fn ip(text: &str) -> Result<IpAddr, String> {
+    text.parse().map_err(|_| format!("must be an IP address, got \"{}\"", excerpt(text)))
 }
 
 fn whole(text: &str, min: i64, max: i64) -> Result<i64, String> {

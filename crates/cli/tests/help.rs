@@ -9,7 +9,7 @@ const WIDTH: usize = 110;
 
 fn pages(command: &mut clap::Command, out: &mut String) {
     let name = command.get_bin_name().unwrap_or(command.get_name()).to_owned();
-    let help = command.render_long_help().to_string();
+    let help = command.render_help().to_string();
     out.push_str(&format!("$ {name} --help\n{}\n\n", help.trim_end()));
     for sub in command.get_subcommands_mut() {
         pages(sub, out);
@@ -21,7 +21,7 @@ fn every_page() {
     let mut command = eru_cli::command().term_width(WIDTH);
     command.build();
     let mut top = String::new();
-    let help = command.render_long_help().to_string();
+    let help = command.render_help().to_string();
     top.push_str(help.trim_end());
     support::expect("help.txt", &(top + "\n"));
     for noun in command.get_subcommands_mut() {
@@ -48,11 +48,9 @@ fn every_command_has_an_example_that_parses() {
     let mut examples = Vec::new();
     walk(&eru_cli::command(), &mut examples, "eru-cli");
     for example in examples {
-        // What follows several blanks explains the example.
-        let line = example.split("     ").next().unwrap().split(" > ").next().unwrap();
-        let words = eru_types::spec::split_command(&example).unwrap();
-        let words =
-            if example.contains("filter '") { words } else { eru_types::spec::split_command(line.trim()).unwrap() };
+        let line = example.split("  # ").next().unwrap().split(" > ").next().unwrap();
+        let line = if example.contains("--filter 'cpu") { &example } else { line };
+        let words = eru_types::spec::split_command(line).unwrap();
         let args = words.into_iter().map(Into::into).collect();
         assert_eq!(eru_cli::check(args).map_err(|(message, _)| message), Ok(()), "{example}");
     }

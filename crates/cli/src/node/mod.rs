@@ -72,7 +72,7 @@ Examples:
     #[command(after_help = "\
 Examples:
   eru-cli node down node1
-  eru-cli node down --check node1      only if its engine does not answer")]
+  eru-cli node down --check node1  # only if its engine does not answer")]
     Down {
         /// Only if the engine does not answer
         #[arg(long)]
@@ -88,11 +88,11 @@ Examples:
     #[command(after_help = "\
 Examples:
   eru-cli node set-status --ttl 180 node1
-  eru-cli node set-status --ttl 30 --interval 10 node1     again and again, until Ctrl-C
-  eru-cli node set-status --ttl=-1 node1                   the node says good-bye")]
+  eru-cli node set-status --ttl 30 --interval 10 node1  # again and again, until Ctrl-C
+  eru-cli node set-status --ttl=-1 node1  # the node says good-bye")]
     SetStatus {
         /// How long the report counts, seconds; negative: the node is gone
-        #[arg(long, value_name = "SECONDS", default_value = "180", allow_hyphen_values = true, value_parser = clap::value_parser!(i64).range(-1..=315_360_000))]
+        #[arg(long, value_name = "SECONDS", default_value = "180", allow_hyphen_values = true, value_parser = values::node_ttl)]
         ttl: i64,
         /// Report again after so many seconds, until Ctrl-C; 0 = once
         #[arg(long, value_name = "SECONDS", value_parser = values::seconds, default_value = "0", allow_hyphen_values = true)]
@@ -105,7 +105,7 @@ Examples:
     #[command(after_help = "\
 Examples:
   eru-cli node watch-status
-  eru-cli -o json node watch-status    a line of JSON a change")]
+  eru-cli -o json node watch-status  # a line of JSON a change")]
     WatchStatus,
     /// Show how much of a node has been given away
     #[command(after_help = "\

@@ -10,9 +10,6 @@ use std::time::Duration;
 
 /// Reports once, or with an interval until Ctrl-C.
 pub(super) async fn set(context: &Context, node: &NodeName, ttl: i64, interval: i64) -> Result<(), CliError> {
-    if ttl == 0 {
-        return Err(CliError::Usage("--ttl: must be above 0 seconds, or negative for good-bye, got \"0\"".into()));
-    }
     let options = pb::SetNodeStatusOptions { nodename: node.to_string(), ttl };
     let mut core = context.core()?;
     context.ask("SetNodeStatus", core.set_node_status(options.clone())).await?;

@@ -20,18 +20,11 @@ pub fn table<const N: usize>(header: [&str; N], records: Vec<[Vec<String>; N]>, 
     if !empty {
         return text + "\n";
     }
-    // Without records the bottom would follow the header at once.
-    let bottom = text.lines().last().unwrap_or_default();
-    let line: String = bottom
-        .chars()
-        .map(|c| match c {
-            '└' => '├',
-            '┴' => '┼',
-            '┘' => '┤',
-            c => c,
-        })
-        .collect();
-    let top = text.strip_suffix(bottom).unwrap_or(&text);
+    // Without records the header's line and the bottom fall together; the original draws both.
+    let last = text.lines().last().unwrap_or_default();
+    let top = text.strip_suffix(last).unwrap_or(&text);
+    let line = last.replace('└', "├").replace('┴', "┼").replace('┘', "┤");
+    let bottom = line.replace('├', "└").replace('┼', "┴").replace('┤', "┘");
     format!("{top}{line}\n{bottom}\n")
 }
 

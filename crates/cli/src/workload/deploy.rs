@@ -85,7 +85,7 @@ struct Resources {
     /// Most cores to use; 0 = no limit
     #[arg(long, value_name = "CORES", value_parser = values::cores, default_value = "1.0", allow_hyphen_values = true)]
     cpu_limit: f64,
-    /// Both at once
+    /// Sets --cpu-request and --cpu-limit
     #[arg(long, value_name = "CORES", value_parser = values::cores, allow_hyphen_values = true)]
     cpu: Option<f64>,
     /// Memory to set aside; 0 = as the limit
@@ -94,7 +94,7 @@ struct Resources {
     /// Most memory to use; 0 = no limit
     #[arg(long, value_name = "SIZE", value_parser = values::bytes, default_value = "512M", allow_hyphen_values = true)]
     memory_limit: i64,
-    /// Both at once
+    /// Sets --memory-request and --memory-limit
     #[arg(long, value_name = "SIZE", value_parser = values::bytes, allow_hyphen_values = true)]
     memory: Option<i64>,
     /// Storage to set aside; 0 = as the limit
@@ -103,7 +103,7 @@ struct Resources {
     /// Most storage to use; 0 = no limit
     #[arg(long, value_name = "SIZE", value_parser = values::bytes, default_value = "0", allow_hyphen_values = true)]
     storage_limit: i64,
-    /// Both at once
+    /// Sets --storage-request and --storage-limit
     #[arg(long, value_name = "SIZE", value_parser = values::bytes, allow_hyphen_values = true)]
     storage: Option<i64>,
     /// Bind each instance to cores of its own

@@ -24,10 +24,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", value_parser = values::limit, default_value = "0", allow_hyphen_values = true)]
     limit: i32,
     /// Only workloads with this address; repeatable
-    #[arg(long, value_name = "IP")]
+    #[arg(long, value_name = "IP", value_parser = values::ip)]
     match_ip: Vec<IpAddr>,
     /// Not workloads with this address; repeatable
-    #[arg(long, value_name = "IP")]
+    #[arg(long, value_name = "IP", value_parser = values::ip)]
     skip_ip: Vec<IpAddr>,
     /// Only workloads in this pod; repeatable
     #[arg(long, value_name = "POD")]

@@ -84,7 +84,7 @@ Examples:
     #[command(after_help = "\
 Examples:
   eru-cli workload stop 76bc45a2
-  eru-cli workload stop --force 76bc45a2     at once, whatever its hooks say")]
+  eru-cli workload stop --force 76bc45a2  # at once, whatever its hooks say")]
     Stop(control::Args),
     /// Stop workloads and start them again
     #[command(after_help = "\
@@ -95,7 +95,7 @@ Examples:
     #[command(after_help = "\
 Examples:
   eru-cli workload remove 76bc45a2
-  eru-cli workload remove --force 76bc45a2 8543b40a     running ones as well")]
+  eru-cli workload remove --force 76bc45a2 8543b40a  # running ones as well")]
     Remove(remove::Args),
     /// Forget workloads, and leave them running on their nodes
     #[command(after_help = "\

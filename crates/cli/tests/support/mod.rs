@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+#[allow(dead_code)]
 pub fn expect(file: &str, got: &str) {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/expect").join(file);
     if std::env::var_os("UPDATE_EXPECT").is_some() {
