@@ -16,12 +16,16 @@ use tokio_util::sync::CancellationToken;
 
 /// The scheduler and its API, on an embedded store or etcd.
 #[derive(Debug, Parser)]
-#[command(name = "eru-core", version, after_help = "\
+#[command(
+    name = "eru-core",
+    version,
+    after_help = "\
 Every key of the file can be set by an environment variable, ERU_CORE_<KEY>, and the common ones by an option.
 
 Example:
   printf 'store: etcd\\netcd:\\n  machines: 127.0.0.1:2379\\n' > core.yaml
-  eru core --config core.yaml --bind 127.0.0.1:5001")]
+  eru core --config core.yaml --bind 127.0.0.1:5001"
+)]
 struct CoreArgs {
     /// The configuration, YAML.
     #[arg(long, value_name = "FILE", env = "ERU_CONFIG_PATH", default_value = "/etc/eru/core.yaml")]
@@ -42,9 +46,13 @@ struct CoreArgs {
 
 /// ReplicaSets: a watch application on core's public API.
 #[derive(Debug, Parser)]
-#[command(name = "eru-controller", version, after_help = "\
+#[command(
+    name = "eru-controller",
+    version,
+    after_help = "\
 Example:
-  eru controller --core 127.0.0.1:5001 --data-dir /var/lib/eru-controller")]
+  eru controller --core 127.0.0.1:5001 --data-dir /var/lib/eru-controller"
+)]
 struct ControllerArgs {
     /// Core's addresses.
     #[arg(long, value_name = "ADDRESS", env = "ERU", default_value = "127.0.0.1:5001", value_delimiter = ',')]
@@ -157,7 +165,7 @@ async fn run_controller(args: ControllerArgs) -> Result<()> {
         Some(folder) => StoreChoice::Folder(folder),
         None => {
             let options = EtcdOptions { endpoints: args.etcd, prefix: args.etcd_prefix, ..EtcdOptions::default() };
-            StoreChoice::Kv { kv: Etcd::connect(options).await?, leadership: Leadership::leased() }
+            StoreChoice::Kv { kv: Etcd::connect(options).await?, leadership: Leadership::DEFAULT }
         }
     };
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();

@@ -60,13 +60,7 @@ async fn run(options: Options) -> Result<()> {
     let folder = Folder::open(path)?;
     let machine = up::machine(&folder, None, None)?;
     let loopback: SocketAddr = ([127, 0, 0, 1], 0).into();
-    let plan = Plan {
-        core: loopback,
-        controller: loopback,
-        pod: machine.pod,
-        node: machine.node,
-        allow_fake: true,
-    };
+    let plan = Plan { core: loopback, controller: loopback, pod: machine.pod, node: machine.node, allow_fake: true };
     let stack = Stack::start(&folder, &plan).await?;
     let removed = remove_all(&stack.core.to_string(), &stack.controller.to_string()).await;
     stack.stop().await?;

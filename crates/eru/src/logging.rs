@@ -4,7 +4,8 @@ use std::{fs::OpenOptions, io::IsTerminal, path::Path, sync::Mutex};
 use tracing_subscriber::{EnvFilter, fmt};
 
 /// Which lines are wanted when `ERU_LOG` does not say: ours from INFO on, those of libraries from WARN on.
-const FILTER: &str = "warn,eru=info,eru_core=info,eru_agent=info,eru_controller=info,eru_client=info,eru_kv=info,eru_runtime=info";
+const FILTER: &str =
+    "warn,eru=info,eru_core=info,eru_agent=info,eru_controller=info,eru_client=info,eru_kv=info,eru_runtime=info";
 
 fn filter(level: Option<&str>) -> EnvFilter {
     match level {

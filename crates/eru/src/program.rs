@@ -51,7 +51,13 @@ pub fn choose(mut args: Vec<OsString>) -> (Program, Vec<OsString>) {
         Some("controller") => Program::Controller,
         Some("hello") => Program::Hello,
         // `eru core info` is the command line's; `eru core` and `eru core --config x` start the daemon.
-        Some("core") if args.get(2).is_none_or(|next| next.to_string_lossy().starts_with('-') && next != "--help" && next != "-h") => Program::Core,
+        Some("core")
+            if args
+                .get(2)
+                .is_none_or(|next| next.to_string_lossy().starts_with('-') && next != "--help" && next != "-h") =>
+        {
+            Program::Core
+        }
         _ => return (Program::Cli, args),
     };
     args.remove(0);

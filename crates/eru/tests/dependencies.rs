@@ -67,7 +67,9 @@ fn no_forbidden_edge() {
         }
     }
     for (library, homes) in ONLY_IN {
-        for (name, _) in edges.iter().filter(|(name, named)| named.contains(*library) && !homes.contains(&name.as_str())) {
+        for (name, _) in
+            edges.iter().filter(|(name, named)| named.contains(*library) && !homes.contains(&name.as_str()))
+        {
             wrong.push(format!("{name} -> {library}, which belongs to {homes:?}"));
         }
     }

@@ -71,7 +71,9 @@ pub fn running(path: &Path) -> Result<Option<Running>> {
     let Some(lock) = try_lock(path)? else {
         let file = path.join("up.json");
         return match fs::read(&file) {
-            Ok(text) => Ok(Some(serde_json::from_slice(&text).with_context(|| format!("{} is damaged", file.display()))?)),
+            Ok(text) => {
+                Ok(Some(serde_json::from_slice(&text).with_context(|| format!("{} is damaged", file.display()))?))
+            }
             Err(_) => bail!("eru up is starting or stopping on {}: try again in a moment", path.display()),
         };
     };
@@ -108,7 +110,9 @@ impl Folder {
     /// # Errors
     /// When it cannot be made, or another `eru up` holds it.
     pub fn open(path: PathBuf) -> Result<Self> {
-        fs::create_dir_all(&path).with_context(|| format!("cannot make the data folder {}: choose another with --data-dir", path.display()))?;
+        fs::create_dir_all(&path).with_context(|| {
+            format!("cannot make the data folder {}: choose another with --data-dir", path.display())
+        })?;
         let path = path.canonicalize()?;
         let Some(lock) = try_lock(&path)? else {
             bail!("another eru up runs on {}: stop it, or choose another folder with --data-dir", path.display())
@@ -143,7 +147,9 @@ impl Folder {
     pub fn machine(&self) -> Result<Option<Machine>> {
         let file = self.path.join("machine.json");
         match fs::read(&file) {
-            Ok(text) => Ok(Some(serde_json::from_slice(&text).with_context(|| format!("{} is damaged", file.display()))?)),
+            Ok(text) => {
+                Ok(Some(serde_json::from_slice(&text).with_context(|| format!("{} is damaged", file.display()))?))
+            }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error).with_context(|| format!("cannot read {}", file.display())),
         }
@@ -159,7 +165,9 @@ impl Folder {
 
     fn replace(&self, name: &str, content: &[u8]) -> Result<()> {
         let fresh = self.path.join(format!(".{name}"));
-        fs::write(&fresh, content).and_then(|()| fs::rename(&fresh, self.path.join(name))).with_context(|| format!("cannot write {name}"))
+        fs::write(&fresh, content)
+            .and_then(|()| fs::rename(&fresh, self.path.join(name)))
+            .with_context(|| format!("cannot write {name}"))
     }
 
     /// A folder or file in it.
@@ -200,7 +208,9 @@ mod tests {
     fn one_holder_and_what_it_says() {
         let dir = tempfile::tempdir().unwrap();
         let folder = Folder::open(dir.path().join("a/b")).unwrap();
-        assert!(Folder::open(folder.path().to_owned()).is_err_and(|e| e.to_string().contains("another eru up runs on")));
+        assert!(
+            Folder::open(folder.path().to_owned()).is_err_and(|e| e.to_string().contains("another eru up runs on"))
+        );
         assert!(running(folder.path()).is_err());
         let said = Running { pid: 7, core: "127.0.0.1:1".into(), controller: "127.0.0.1:2".into() };
         folder.ready(&said).unwrap();

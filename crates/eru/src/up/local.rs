@@ -16,7 +16,9 @@ const ENDPOINT: &str = "process://local";
 pub async fn register(client: &Client, pod: &PodName, node: &NodeName) -> Result<()> {
     let options = pb::AddPodOptions { name: pod.to_string(), desc: "this machine".into() };
     match client.core().add_pod(options).await {
-        Err(status) if status.code() != Code::AlreadyExists => return Err(status).context(format!("cannot add pod {pod}")),
+        Err(status) if status.code() != Code::AlreadyExists => {
+            return Err(status).context(format!("cannot add pod {pod}"));
+        }
         _ => {}
     }
     let options = pb::AddNodeOptions {

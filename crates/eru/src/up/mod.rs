@@ -13,7 +13,7 @@ use eru_api::controller::{self, controller_client::ControllerClient};
 use eru_types::{NodeName, PodName};
 use folder::{Folder, Machine, Running};
 use options::Options;
-use std::{ffi::OsString, io::IsTerminal, process::ExitCode, time::Instant};
+use std::{ffi::OsString, io::IsTerminal, path::Path, process::ExitCode, time::Instant};
 use tokio::signal::unix::{SignalKind, signal};
 use tonic::transport::Channel;
 
@@ -74,14 +74,22 @@ impl Checked {
         }
         let pod = options.pod.as_deref().map(PodName::new).transpose().context("--pod")?;
         let node = options.node.as_deref().map(NodeName::new).transpose().context("--node")?;
-        let defaults = eru_cli::ApplyDefaults { pod: Some(pod.as_ref().map_or(POD, PodName::as_str).to_owned()), ..eru_cli::ApplyDefaults::default() };
-        let sets = options
-            .specs
-            .iter()
-            .map(|path| eru_cli::replicaset_spec(path, &defaults).map_err(|error| anyhow::anyhow!("{error}")))
-            .collect::<Result<_>>()?;
+        let defaults = eru_cli::ApplyDefaults { podname: pod.as_ref().map_or(POD, PodName::as_str).to_owned() };
+        let sets = options.specs.iter().map(|path| set_of(path, &defaults)).collect::<Result<_>>()?;
         Ok(Self { pod, node, sets })
     }
+}
+
+/// Reads one spec; what looks wrong in it is printed, what is wrong ends us.
+fn set_of(path: &Path, defaults: &eru_cli::ApplyDefaults) -> Result<controller::ReplicaSetSpec> {
+    let name = path.display().to_string();
+    let text = eru_config::layer::read_file(path)
+        .map_err(|reason| anyhow::anyhow!("cannot read spec \"{name}\": {reason}"))?;
+    let loaded = eru_config::spec::parse(&name, &text)?;
+    for warning in &loaded.warnings {
+        eprintln!("eru up: {warning}");
+    }
+    eru_cli::replicaset_spec(&loaded.config, &text, defaults).with_context(|| name)
 }
 
 async fn run(options: Options, checked: Checked, begin: Instant) -> Result<()> {
@@ -113,10 +121,12 @@ async fn run(options: Options, checked: Checked, begin: Instant) -> Result<()> {
     let ready_ms = begin.elapsed().as_millis();
     tracing::info!(core, controller = ctl, node = %plan.node, data_dir = %folder.path().display(), ready_ms, "eru is up");
 
+    let title = format!("eru is up: core {core}, node {}, ready in {ready_ms} ms", plan.node);
+    let view = view::show(table, controller, stack.client.clone(), title);
     let outcome = tokio::select! {
         failed = stack.failed() => failed,
         () = stopped.wait() => Ok(()),
-        shown = view::show(table, controller, stack.client.clone(), format!("eru is up: core {core}, node {}, ready in {ready_ms} ms", plan.node)) => shown,
+        shown = view => shown,
     };
     folder.not_ready()?;
     let stop = stack.stop();
@@ -151,7 +161,9 @@ pub fn machine(folder: &Folder, pod: Option<PodName>, node: Option<NodeName>) ->
 /// # Errors
 /// When it cannot be reached.
 pub async fn connect(address: &str) -> Result<ControllerClient<Channel>> {
-    ControllerClient::connect(format!("http://{address}")).await.with_context(|| format!("cannot reach the controller at {address}"))
+    ControllerClient::connect(format!("http://{address}"))
+        .await
+        .with_context(|| format!("cannot reach the controller at {address}"))
 }
 
 /// SIGINT, SIGTERM or SIGQUIT.

@@ -9,14 +9,18 @@ use std::{net::SocketAddr, path::PathBuf};
 /// also across a restart of `eru up` itself. Ctrl-C stops watching and leaves the workloads running; `eru up` again
 /// finds them; `eru down` removes them.
 #[derive(Debug, Parser)]
-#[command(name = "eru up", version, after_help = "\
+#[command(
+    name = "eru up",
+    version,
+    after_help = "\
 Examples:
   eru up examples/hello.yaml          three HTTP servers that come back when killed
   eru up                              the machine alone; deploy with `eru workload deploy`
   eru workload list                   in another terminal: what runs
   eru down                            remove everything that runs
 
-Files are kept in --data-dir: the store, the commands' folders and logs, and eru.log while a table is shown.")]
+Files are kept in --data-dir: the store, the commands' folders and logs, and eru.log while a table is shown."
+)]
 pub struct Options {
     /// App specs with a `replicaset:` section, applied at start.
     #[arg(value_name = "SPEC")]
@@ -54,10 +58,14 @@ pub struct Options {
 impl Options {
     /// The first thing that is wrong with them, as a user is told it.
     pub fn refusal(&self) -> Option<String> {
-        [("--listen", self.listen), ("--controller-listen", self.controller_listen)].iter().find_map(|(flag, address)| {
-            (!address.ip().is_loopback()).then(|| {
-                format!("{flag}: eru up listens on loopback only, got \"{address}\": for other machines run eru core")
-            })
-        })
+        [("--listen", self.listen), ("--controller-listen", self.controller_listen)].iter().find_map(
+            |(flag, address)| {
+                (!address.ip().is_loopback()).then(|| {
+                    format!(
+                        "{flag}: eru up listens on loopback only, got \"{address}\": for other machines run eru core"
+                    )
+                })
+            },
+        )
     }
 }

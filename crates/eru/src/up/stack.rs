@@ -82,11 +82,20 @@ impl Stack {
         })
         .await
         .with_context(|| format!("cannot start the controller on {}", plan.controller))?;
-        let controller_address = controller.address();
+        let leader = controller.handle();
         let stop = others_stop.clone();
         parts.spawn(async move { ("controller", controller.run(stop).await.map_err(anyhow::Error::from)) });
 
-        Ok(Self { core: core_address, controller: controller_address, client, kv, process, parts, core_stop, others_stop })
+        Ok(Self {
+            core: core_address,
+            controller: controller_address,
+            client,
+            kv,
+            process,
+            parts,
+            core_stop,
+            others_stop,
+        })
     }
 
     /// Waits for a part that ends by itself, which none should.

@@ -43,7 +43,11 @@ pub async fn show(table: bool, mut controller: ControllerClient<Channel>, client
     }
 }
 
-async fn text(controller: &mut ControllerClient<Channel>, client: &Client, title: &str) -> Result<String, tonic::Status> {
+async fn text(
+    controller: &mut ControllerClient<Channel>,
+    client: &Client,
+    title: &str,
+) -> Result<String, tonic::Status> {
     let sets = controller.list(controller::ListRequest {}).await?.into_inner().sets;
     let owned: BTreeSet<&str> = sets.iter().flat_map(|set| &set.slots).map(|slot| slot.workload_id.as_str()).collect();
     let all: Vec<pb::Workload> =
