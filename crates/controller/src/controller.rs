@@ -10,8 +10,12 @@ use eru_client::Client;
 use eru_kv::{Embedded, EmbeddedOptions, Kv};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+
+/// Wait before the next term after the store failed.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// A controller that is ready to run: its address is taken, its store is open.
 pub struct Controller {
@@ -140,6 +144,14 @@ impl Life {
             match led {
                 Ok(()) if self.shutdown.is_cancelled() => return Ok(()),
                 Ok(()) | Err(Error::Deposed) => tracing::warn!(epoch = term.epoch, "the controller leads no more"),
+                Err(error) if error.is_curable() => {
+                    tracing::warn!(
+                        epoch = term.epoch,
+                        error = &error as &dyn std::error::Error,
+                        "the controller's term ended early"
+                    );
+                    self.shutdown.run_until_cancelled(tokio::time::sleep(PAUSE)).await;
+                }
                 Err(error) => return Err(error),
             }
         }

@@ -39,3 +39,14 @@ pub enum Error {
         cause: String,
     },
 }
+
+impl Error {
+    /// Whether the same may succeed later, without anyone's help.
+    pub(crate) fn is_curable(&self) -> bool {
+        use eru_kv::Error::{Compacted, Full, Future, LeaseGone, Unavailable};
+        matches!(
+            self,
+            Self::Store(Unavailable { .. } | Full(_) | LeaseGone(_) | Compacted(_) | Future(_)) | Self::Deposed
+        )
+    }
+}

@@ -43,8 +43,8 @@ pub async fn campaign(
             (Ok(Some(term)), _) => return Ok(Some(term)),
             (Ok(None), Leadership::Leased { ttl }) => ttl / LOOKS_A_TTL,
             (Ok(None), Leadership::Alone) => backoff.next_wait(),
-            (Err(Error::Store(error @ eru_kv::Error::Unavailable { .. })), _) => {
-                tracing::warn!(%error, "the controller cannot campaign");
+            (Err(error), _) if error.is_curable() => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "the controller cannot campaign");
                 backoff.next_wait()
             }
             (Err(error), _) => return Err(error),

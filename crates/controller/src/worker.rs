@@ -197,13 +197,13 @@ impl Worker {
         let at = self.turn_at.unwrap_or_else(|| Instant::now() + TURN_EVERY);
         tokio::select! {
             biased;
-            Some(acted) = self.acts.join_next() => self.settle(acted).await?,
+            Some(acted) = self.acts.join_next() => self.settle_or_wait(acted).await?,
             changed = self.tools.desired.changed() => return Ok(changed.is_ok()),
             () = self.wake.notified() => {}
             () = tokio::time::sleep_until(at) => {}
         }
         while let Some(acted) = self.acts.try_join_next() {
-            self.settle(acted).await?;
+            self.settle_or_wait(acted).await?;
         }
         Ok(true)
     }
@@ -396,6 +396,17 @@ impl Worker {
             let found = actor.list().await;
             Acted::Listed(resolves, found)
         });
+    }
+
+    /// Notes an outcome. If the store fails in that, the create stays open and is looked for when it is overdue.
+    async fn settle_or_wait(&mut self, acted: Result<Acted, tokio::task::JoinError>) -> Result<(), Error> {
+        match self.settle(acted).await {
+            Err(Error::Store(error)) => {
+                tracing::warn!(%error, "the outcome of an act could not be stored");
+                Ok(())
+            }
+            result => result,
+        }
     }
 
     async fn settle(&mut self, acted: Result<Acted, tokio::task::JoinError>) -> Result<(), Error> {

@@ -3,13 +3,19 @@
 use crate::classify::{Class, Health, Seen};
 use crate::plan::CreateReason;
 use crate::work::Work;
-use crate::{Millis, backoff, returns};
+use crate::{Millis, NodeState, backoff, returns};
 
 /// Starts the next slot's update if nothing else is on its way.
 pub(crate) fn roll(work: &mut Work<'_>) {
     let newest = work.set.generation;
     let is_old = |seen: &Seen<'_>| seen.is_live() && seen.instance.generation != newest;
     if work.is_stalled() || !work.seen.iter().any(is_old) {
+        return;
+    }
+    // One that is still on its way out takes room, too.
+    let is_going =
+        |seen: &Seen<'_>| seen.class == Class::Removing && work.node_state(&seen.instance.node) != NodeState::Lost;
+    if work.seen.iter().any(is_going) {
         return;
     }
     let mut next: Option<(bool, u32)> = None;

@@ -40,6 +40,8 @@ struct State {
 pub struct Faults {
     /// Creates are refused with this text.
     pub refuse_create: Option<String>,
+    /// Creates fail on their way, before anything happens.
+    pub ignore_creates: bool,
     /// So many creates happen, but their answers are lost.
     pub lose_answers: usize,
     /// New instances stay unhealthy.
@@ -134,6 +136,9 @@ impl FakeCore {
     fn create(&self, options: &pb::DeployOptions) -> Result<pb::CreateWorkloadMessage, Status> {
         self.change(|state, revision| {
             state.calls.creates.push(options.clone());
+            if state.faults.ignore_creates {
+                return Err(Status::unavailable("it did not arrive"));
+            }
             if let Some(error) = state.faults.refuse_create.clone() {
                 return Ok(pb::CreateWorkloadMessage { error, ..Default::default() });
             }
