@@ -9,10 +9,12 @@ use eru_api::controller::{
 };
 use eru_api::pb;
 use eru_client::ClientOptions;
-use eru_controller::{Controller, ControllerOptions, Error, StoreChoice};
+use eru_controller::{Controller, ControllerOptions, Error, Handle, Leadership, StoreChoice};
+use eru_kv::{Embedded, EmbeddedOptions, Kv};
 use fake_core::FakeCore;
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -57,20 +59,36 @@ impl World {
 }
 
 async fn start(folder: &Path, core: &str) -> Running {
+    start_on(StoreChoice::Folder(folder.to_owned()), core).await.leading().await
+}
+
+async fn start_on(store: StoreChoice, core: &str) -> Waiting {
     let options = ControllerOptions {
         core: vec![core.to_owned()],
         client: ClientOptions::default(),
         listen: "127.0.0.1:0".parse().expect("an address"),
-        store: StoreChoice::Folder(folder.to_owned()),
+        store,
         identity: "test".into(),
     };
     let controller = Controller::build(options).await.expect("it builds");
     let handle = controller.handle();
     let shutdown = CancellationToken::new();
     let task = tokio::spawn(controller.run(shutdown.clone()));
-    handle.leading().await;
     let api = ControllerClient::connect(format!("http://{}", handle.address())).await.expect("it listens");
-    Running { api, shutdown, task }
+    Waiting { handle, running: Running { api, shutdown, task } }
+}
+
+/// A controller that may not lead yet.
+struct Waiting {
+    handle: Handle,
+    running: Running,
+}
+
+impl Waiting {
+    async fn leading(self) -> Running {
+        tokio::time::timeout(PATIENCE, self.handle.leading()).await.expect("it leads");
+        self.running
+    }
 }
 
 impl Running {
@@ -421,6 +439,41 @@ async fn a_second_controller_on_the_folder_is_refused() {
     let refused = Controller::build(options).await.err().expect("the folder is locked");
     assert!(matches!(refused, Error::Store(eru_kv::Error::Locked(_))), "{refused:?}");
     controller.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_controllers_one_leads_and_the_other_takes_over() {
+    let world = World::new().await;
+    let kv: Arc<dyn Kv> = Embedded::open(world.folder.path(), EmbeddedOptions::default()).unwrap();
+    let store = || StoreChoice::Kv { kv: kv.clone(), leadership: Leadership::Leased { ttl: Duration::from_secs(2) } };
+    let mut first = start_on(store(), &world.core_address).await.leading().await;
+    first.apply(spec("web", 2)).await;
+    let before = first.until_healthy("web").await;
+    let mut second = start_on(store(), &world.core_address).await;
+    for refused in [
+        second.running.api.list(ListRequest {}).await.map(|_| ()).unwrap_err(),
+        second
+            .running
+            .api
+            .apply(ApplyRequest { spec: Some(spec("x", 1)), expect_generation: 0 })
+            .await
+            .map(|_| ())
+            .unwrap_err(),
+    ] {
+        assert_eq!(refused.code(), Code::Unavailable, "{refused:?}");
+        assert!(refused.message().contains("does not lead"), "{refused:?}");
+    }
+    first.stop().await;
+    let mut second = second.leading().await;
+    let after = second.until_healthy("web").await;
+    assert_eq!((&after.uid, &after.slots), (&before.uid, &before.slots));
+    world.core.kill(&after.slots[0].workload_id);
+    second.until("web", "mended", |set| set.slots[0].epoch == 2 && phase(set) == "healthy").await;
+    // A change of leaders makes and removes nothing; the new one's acts are of a later term.
+    let epochs: Vec<i64> = world.core.calls().creates.iter().map(|create| create.owner_epoch).collect();
+    assert_eq!(epochs, [1, 1, 2]);
+    second.stop().await;
+    kv.close().await.unwrap();
 }
 
 /// Measures from the moment that core's stream has a death until the create for it arrives. A figure, not a proof: run it
