@@ -92,9 +92,9 @@ pub(super) fn take_load(cache: &Cache, revision: Revision, kvs: Vec<KeyValue>) {
         if revision < state.revision {
             // The store was put back to an earlier day. Cursors of the other history mean nothing in this one.
             tracing::error!(had = %state.revision, now = %revision, "the store went back in time; everybody lists again");
-            let era = state.era + 1;
+            let (era, loads) = (state.era + 1, state.loads);
             *state = State::new(state.index.limits());
-            state.era = era;
+            (state.era, state.loads) = (era, loads);
         }
         let touched = state.reload(revision, kvs, now_ms());
         if state.index.oldest_resume() == Revision(0) {
@@ -163,4 +163,119 @@ async fn follow(cache: &Cache, kv: &dyn Kv, retry: &mut Duration) -> Result<(), 
 fn now_ms() -> i64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        cache::WorkloadFilter,
+        cache::testing::World,
+        record::PlacementState,
+        watch::{StreamLimits, Subscribe, subscribe},
+    };
+    use eru_kv::{Durability, Embedded, EmbeddedOptions, GuardedPut};
+    use std::sync::mpsc;
+
+    const DEADLINE: Duration = Duration::from_secs(30);
+
+    /// What a world holds, in a real store.
+    async fn copy(world: &World, kv: &dyn Kv) {
+        let put = |kv: &KeyValue| GuardedPut {
+            guards: Vec::new(),
+            key: kv.key.clone(),
+            value: kv.value.clone(),
+            lease: kv.lease,
+        };
+        let puts: Vec<_> = world.kvs.values().map(put).collect();
+        kv.put_each(puts, Durability::Observed).await.unwrap();
+    }
+
+    fn world(workloads: usize) -> World {
+        let mut world = World::new(TombstoneLimits::default());
+        world.pod("p1").node("n1");
+        for n in 0..workloads {
+            let (name, id) = (format!("a_web_{n:06}"), format!("id{n:06}"));
+            world.place("n1", &name, PlacementState::Running, Some(&id)).report("n1", &id, true, 0);
+        }
+        world.send();
+        world
+    }
+
+    #[tokio::test]
+    async fn everything_is_loaded_then_followed_and_streams_end_with_the_core() {
+        // More than one page.
+        const WORKLOADS: usize = PAGE_KEYS;
+        let mut world = world(WORKLOADS);
+        let folder = tempfile::tempdir().unwrap();
+        let kv = Embedded::open(folder.path(), EmbeddedOptions::default()).unwrap();
+        copy(&world, kv.as_ref()).await;
+        let shutdown = CancellationToken::new();
+        let cache = Cache::start(kv.clone(), CacheOptions::default(), shutdown.clone()).await.unwrap();
+        assert_eq!(cache.workloads(&WorkloadFilter::default()).len(), WORKLOADS);
+
+        let limits = StreamLimits::default();
+        let plain = Subscribe::parse(Default::default(), &limits).unwrap();
+        let mut stream = Box::pin(subscribe(cache.clone(), plain, &limits, CancellationToken::new()).unwrap());
+        world.kvs.clear();
+        world.place("n1", "b_web_AAAAAA", PlacementState::Running, Some("b1")).report("n1", "b1", true, 0);
+        copy(&world, kv.as_ref()).await;
+        cache.linearizable().await.unwrap();
+        assert_eq!(cache.revision(), kv.revision().await.unwrap());
+        assert!(cache.workload(&crate::cache::testing::id("b1")).is_some());
+        let message = tokio::time::timeout(DEADLINE, stream.next()).await.unwrap().unwrap().unwrap();
+        assert_eq!(message.decode().unwrap().id, "b1");
+
+        shutdown.cancel();
+        let end = tokio::time::timeout(DEADLINE, stream.next()).await.unwrap().unwrap().unwrap_err();
+        assert_eq!((end.code(), end.message()), (tonic::Code::Unavailable, "core is stopping"));
+        kv.close().await.unwrap();
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+    async fn history_that_is_gone_is_replaced_by_a_load() {
+        let mut world = world(100);
+        let folder = tempfile::tempdir().unwrap();
+        let options = EmbeddedOptions { history_bytes_max: 16 * 1024, ..EmbeddedOptions::default() };
+        let kv = Embedded::open(folder.path(), options).unwrap();
+        let shutdown = CancellationToken::new();
+        let cache = Cache::start(kv.clone(), CacheOptions::default(), shutdown.clone()).await.unwrap();
+        copy(&world, kv.as_ref()).await;
+        cache.linearizable().await.unwrap();
+        let loads = cache.loads();
+
+        // A reader that never lets go keeps the feeder from following.
+        let (release, held) = mpsc::channel::<()>();
+        let (taken, is_taken) = mpsc::channel();
+        let reader = std::thread::spawn({
+            let cache = cache.clone();
+            move || {
+                let _state = cache.read();
+                taken.send(()).unwrap();
+                let _ = held.recv();
+            }
+        });
+        is_taken.recv().unwrap();
+        let gone = world.kvs.keys().find(|key| key.starts_with(b"/placement/")).unwrap().clone();
+        let delete = eru_kv::Txn { then: vec![eru_kv::Op::delete(gone)], ..Default::default() };
+        kv.txn(delete, Durability::Durable).await.unwrap();
+        for running in [false, true, false, true, false] {
+            for n in 0..100 {
+                world.report("n1", &format!("id{n:06}"), running, 0);
+            }
+            world.kvs.retain(|key, _| key.starts_with(b"/status/"));
+            copy(&world, kv.as_ref()).await;
+        }
+        drop(release);
+        reader.join().unwrap();
+
+        let revision = kv.revision().await.unwrap();
+        assert!(cache.wait_for(revision, DEADLINE).await);
+        assert!(cache.loads() > loads, "the feeder was too far behind to follow");
+        let views = cache.workloads(&WorkloadFilter::default());
+        assert_eq!(views.len(), 99);
+        assert!(views.iter().all(|view| !view.shown().running));
+        shutdown.cancel();
+        kv.close().await.unwrap();
+    }
 }

@@ -240,6 +240,11 @@ impl Cache {
         self.state.read().set_aside.len()
     }
 
+    /// How often everything was read anew: once at the start, and whenever the store had forgotten what was missing.
+    pub fn loads(&self) -> u64 {
+        self.state.read().loads
+    }
+
     /// The oldest revision that a stream can be resumed from.
     pub fn oldest_resume(&self) -> Revision {
         self.state.read().index.oldest_resume()

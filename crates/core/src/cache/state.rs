@@ -43,6 +43,8 @@ pub(crate) struct State {
     pub(crate) revision: Revision,
     /// Raised when the store's history was not continued but replaced: every cursor of before is worthless.
     pub(crate) era: u64,
+    /// How often everything was read anew: once at the start, and whenever the store had forgotten what was missing.
+    pub(crate) loads: u64,
     pub(crate) pods: BTreeMap<PodName, Arc<PodEntry>>,
     pub(crate) nodes: BTreeMap<NodeName, NodeSlot>,
     pub(crate) entries: HashMap<Serial, Entry>,
@@ -70,6 +72,7 @@ impl State {
         Self {
             revision: Revision(0),
             era: 0,
+            loads: 0,
             pods: BTreeMap::new(),
             nodes: BTreeMap::new(),
             entries: HashMap::new(),
@@ -107,6 +110,7 @@ impl State {
 
     /// Replaces everything by what a load at `revision` found, as one change at that revision.
     pub(crate) fn reload(&mut self, revision: Revision, kvs: Vec<KeyValue>, now_ms: i64) -> Touched {
+        self.loads += 1;
         let mut touched = Touched::default();
         let mut gone: BTreeSet<Bytes> = self.known_keys().into_iter().collect();
         for kv in &kvs {

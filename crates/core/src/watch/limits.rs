@@ -13,6 +13,12 @@ const BOOKMARK_MIN: Duration = Duration::from_millis(100);
 /// Beyond this no client would notice a dead stream in time.
 const BOOKMARK_MAX: Duration = Duration::from_secs(600);
 
+/// Most messages that are read from the index at a time, and so the most that a subscriber who stops reading still gets
+/// as they were then.
+const READ_MESSAGES_MAX: usize = 16;
+/// Most workloads that are looked at for one subscriber while the feeder waits: about 50 µs.
+const READ_SCAN_MAX: usize = 1024;
+
 /// The limits of a core's status streams. Clones share one count of open streams.
 #[derive(Debug, Clone)]
 pub struct StreamLimits {
@@ -24,6 +30,10 @@ pub struct StreamLimits {
     pub bookmark_min: Duration,
     /// The longest.
     pub bookmark_max: Duration,
+    /// Most messages of one read of the index.
+    pub(crate) read_messages_max: usize,
+    /// Most workloads that one read of the index looks at.
+    pub(crate) read_scan_max: usize,
 }
 
 impl Default for StreamLimits {
@@ -41,6 +51,8 @@ impl StreamLimits {
             bookmark_default: BOOKMARK_DEFAULT,
             bookmark_min: BOOKMARK_MIN,
             bookmark_max: BOOKMARK_MAX,
+            read_messages_max: READ_MESSAGES_MAX,
+            read_scan_max: READ_SCAN_MAX,
         }
     }
 

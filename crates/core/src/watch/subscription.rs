@@ -25,11 +25,6 @@ use tokio::{
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::Status;
 
-/// Most messages that are read from the index at a time, and so the most that a subscriber who stops reading still gets
-/// as they were then.
-const READ_MESSAGES_MAX: usize = 16;
-/// Most workloads that are looked at for one subscriber while the feeder waits: about 50 µs.
-const READ_SCAN_MAX: usize = 1024;
 /// How long a token that is ahead of this core may wait for the core to catch up.
 const AHEAD_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -43,7 +38,7 @@ pub fn subscribe(
     limits: &StreamLimits,
     shutdown: CancellationToken,
 ) -> Result<impl Stream<Item = Result<Frame, Status>> + Send + use<>, Status> {
-    let subscription = Subscription::new(cache, subscribe, limits.permit()?, shutdown);
+    let subscription = Subscription::new(cache, subscribe, limits, shutdown)?;
     Ok(futures::stream::unfold(subscription, |mut subscription| async move {
         let message = subscription.next().await?;
         Some((message, subscription))
@@ -65,6 +60,8 @@ struct Subscription {
     shutdown: Pin<Box<WaitForCancellationFutureOwned>>,
     stopping: CancellationToken,
     ended: bool,
+    read_messages_max: usize,
+    read_scan_max: usize,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -93,7 +90,13 @@ enum Read {
 }
 
 impl Subscription {
-    fn new(cache: Arc<Cache>, subscribe: Subscribe, permit: OwnedSemaphorePermit, shutdown: CancellationToken) -> Self {
+    fn new(
+        cache: Arc<Cache>,
+        subscribe: Subscribe,
+        limits: &StreamLimits,
+        shutdown: CancellationToken,
+    ) -> Result<Self, Status> {
+        let permit = limits.permit()?;
         let filter = subscribe.filter;
         let signal = cache.signals().subscribe(filter.app.as_ref());
         let (now, era) = {
@@ -113,12 +116,14 @@ impl Subscription {
             shutdown: Box::pin(shutdown.clone().cancelled_owned()),
             stopping: shutdown,
             ended: false,
+            read_messages_max: limits.read_messages_max,
+            read_scan_max: limits.read_scan_max,
             _permit: permit,
         };
         if let Some(extended) = subscribe.extended {
             subscription.extend(extended, now);
         }
-        subscription
+        Ok(subscription)
     }
 
     fn extend(&mut self, extended: Extended, now: Revision) {
@@ -241,7 +246,7 @@ impl Subscription {
     /// Sends what lives, by serial. Serials only grow, so the snapshot ends however much changes meanwhile: what it does
     /// not hold is what began after it, and that follows as changes.
     fn read_snapshot(&mut self, mut next: Serial, end: Serial, at: Revision) {
-        let mut found = Vec::with_capacity(READ_MESSAGES_MAX);
+        let mut found = Vec::with_capacity(self.read_messages_max);
         let read = {
             let state = self.cache.read();
             if state.era != self.era {
@@ -251,7 +256,7 @@ impl Subscription {
                 let from = next;
                 let live = lane(&state, &self.filter).into_iter().flat_map(|lane| lane.live(from, end)).enumerate();
                 for (scanned, view) in live {
-                    if found.len() == READ_MESSAGES_MAX || scanned == READ_SCAN_MAX {
+                    if found.len() == self.read_messages_max || scanned == self.read_scan_max {
                         read = Read::More;
                         break;
                     }
@@ -277,7 +282,7 @@ impl Subscription {
 
     /// Reads what changed after the position, and moves it.
     fn read_changes(&mut self) -> Read {
-        let mut found: Vec<Arc<WorkloadView>> = Vec::with_capacity(READ_MESSAGES_MAX);
+        let mut found: Vec<Arc<WorkloadView>> = Vec::with_capacity(self.read_messages_max);
         let is_plain = self.bookmarks.is_none();
         let read = {
             let state = self.cache.read();
@@ -291,7 +296,7 @@ impl Subscription {
             let changes = lane(&state, &self.filter).into_iter().flat_map(|lane| lane.changes_after(self.position));
             let mut position = self.position;
             for (scanned, (at, view)) in changes.enumerate() {
-                if found.len() == READ_MESSAGES_MAX || scanned == READ_SCAN_MAX {
+                if found.len() == self.read_messages_max || scanned == self.read_scan_max {
                     read = Read::More;
                     break;
                 }

@@ -23,10 +23,20 @@ struct Reader {
 
 impl Reader {
     fn open(world: &World, options: WorkloadStatusStreamOptions) -> Self {
-        let limits = StreamLimits::default();
+        Self::open_within(world, options, &StreamLimits::default())
+    }
+
+    /// One that reads little at a time, so that it is often in the midst of a revision.
+    fn open_narrow(world: &World, options: WorkloadStatusStreamOptions) -> Self {
+        let mut limits = StreamLimits::default();
+        (limits.read_messages_max, limits.read_scan_max) = (1, 2);
+        Self::open_within(world, options, &limits)
+    }
+
+    fn open_within(world: &World, options: WorkloadStatusStreamOptions, limits: &StreamLimits) -> Self {
         let shutdown = CancellationToken::new();
-        let wanted = Subscribe::parse(options, &limits).unwrap();
-        let stream = Box::pin(subscribe(world.cache.clone(), wanted, &limits, shutdown.clone()).unwrap());
+        let wanted = Subscribe::parse(options, limits).unwrap();
+        let stream = Box::pin(subscribe(world.cache.clone(), wanted, limits, shutdown.clone()).unwrap());
         Self { stream, shutdown }
     }
 

@@ -70,6 +70,15 @@ async fn a_placement_that_changes_hides_no_status() {
     assert_eq!(ids(&reader.drain()), ["a1"]);
     world.place("n1", "a_web_AAAAAA", Running, Some("a1")).send();
     assert!(reader.drain().is_empty(), "and not again");
+    // The same while the reader is in the midst of a revision.
+    world.place("n1", "a_web_BBBBBB", Running, Some("a2")).report("n1", "a2", true, 0).send();
+    let mut reader = Reader::open_narrow(&world, options());
+    assert!(reader.drain().is_empty());
+    world.report("n1", "a1", true, 0).report("n1", "a2", false, 0).send();
+    assert_eq!(reader.try_next().unwrap().id, "a1");
+    world.place("n1", "a_web_AAAAAA", Removing, Some("a1")).place("n1", "a_web_BBBBBB", Removing, Some("a2")).send();
+    let rest = reader.drain();
+    assert_eq!(rest.iter().filter(|message| message.id == "a2" && !running(message)).count(), 1);
 }
 
 #[tokio::test]
