@@ -4,6 +4,10 @@
 //! Acts run beside the loop, so that a slow one holds nothing up. Until the stream shows what an act did, the loop knows
 //! it by other means: a create by its open intent, a removal by `leaving`.
 
+mod pause;
+mod settle;
+mod start;
+
 use crate::Error;
 use crate::act::{Actor, Outcome};
 use crate::clock::Clock;
@@ -11,12 +15,9 @@ use crate::observe::{Observer, Sight};
 use crate::record::ProgressRecord;
 use crate::shown::{Desired, Shown};
 use crate::store::Store;
-use eru_client::Backoff;
 use eru_kv::Durability;
-use eru_reconcile::{
-    Create, FAILURE_DELAY_MAX, InstancePhase, Plan, Remove, Resolve, Slot, SlowStart, View, create_failed,
-    forget_intent, reconcile,
-};
+use eru_reconcile::{Create, FAILURE_DELAY_MAX, InstancePhase, Plan, Resolve, Slot, SlowStart, View, reconcile};
+use pause::Pause;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,9 +32,6 @@ const CREATES_MAX: usize = 16;
 const REMOVES_MAX: usize = 64;
 /// A turn is taken at least so often, whatever was or was not heard.
 const TURN_EVERY: Duration = Duration::from_secs(30);
-/// First and longest wait after a failed act or a store that does not answer.
-const RETRY_FIRST: Duration = Duration::from_millis(100);
-const RETRY_MOST: Duration = Duration::from_secs(5);
 /// How long a removed workload may still be shown before it counts as there again.
 const GONE_AFTER: Duration = Duration::from_secs(10);
 
@@ -103,36 +101,10 @@ enum Leaving {
     Failed(Pause),
 }
 
-/// Waits that grow from failure to failure.
-struct Pause {
-    backoff: Backoff,
-    until: Option<Instant>,
-}
-
 enum Acted {
     Created(Create, Outcome),
     Removed(String, Outcome),
     Listed(Vec<Resolve>, Result<Vec<(String, String)>, eru_client::Error>),
-}
-
-impl Pause {
-    fn new() -> Self {
-        Self { backoff: Backoff::new(RETRY_FIRST, RETRY_MOST), until: None }
-    }
-
-    fn failed(&mut self) {
-        self.until = Some(Instant::now() + self.backoff.next_bound());
-    }
-
-    fn succeeded(&mut self) {
-        self.backoff.reset();
-        self.until = None;
-    }
-
-    /// The time that must pass yet.
-    fn pending(&self) -> Option<Instant> {
-        self.until.filter(|until| *until > Instant::now())
-    }
 }
 
 impl Worker {
@@ -315,179 +287,6 @@ impl Worker {
             Leaving::UnderWay(_) | Leaving::Failed(_) => None,
         });
         self.turn_by(until.min());
-    }
-
-    async fn start_creates(&mut self, desired: &Desired) -> Result<(), Error> {
-        if let Some(until) = self.pause.pending() {
-            self.turn_by(Some(until));
-            return Ok(());
-        }
-        while self.pace.room(self.creating.len()) > 0 {
-            let Some(Queued { create, was_sent }) = self.queue.pop_front() else { return Ok(()) };
-            let Some(slot) = self.slots.get(&create.slot).cloned() else { continue };
-            if slot.intent.as_ref().is_none_or(|intent| intent.epoch != create.epoch) {
-                continue;
-            }
-            let generation = create.generation;
-            let is_wanted = slot.active
-                && !desired.set.removing
-                && (generation == desired.set.template_generation || generation == self.progress.stable_generation);
-            let spec = desired.specs.get(&generation).cloned();
-            match spec {
-                Some(spec) if is_wanted || was_sent => self.start_create(create, spec),
-                _ if was_sent => {}
-                _ => self.put_slot(forget_intent(&slot, create.epoch)).await?,
-            }
-        }
-        Ok(())
-    }
-
-    fn start_create(&mut self, create: Create, spec: eru_api::controller::ReplicaSetSpec) {
-        self.creating.insert((create.slot, create.epoch));
-        let actor = self.tools.actor.clone();
-        self.acts.spawn(async move {
-            let outcome = actor.create(&create, &spec).await;
-            Acted::Created(create, outcome)
-        });
-    }
-
-    fn start_removes(&mut self, desired: &Desired, removes: Vec<Remove>) {
-        for remove in removes {
-            if let Some(Leaving::Failed(pause)) = self.leaving.get(&remove.id)
-                && let Some(until) = pause.pending()
-            {
-                self.turn_by(Some(until));
-                continue;
-            }
-            if self.leaving.values().filter(|leaving| matches!(leaving, Leaving::UnderWay(_))).count() >= REMOVES_MAX {
-                return;
-            }
-            tracing::info!(set = %desired.set.name, workload = %remove.id, reason = %remove.reason, "removing an instance");
-            let pause = match self.leaving.remove(&remove.id) {
-                Some(Leaving::Failed(pause)) => pause,
-                _ => Pause::new(),
-            };
-            self.leaving.insert(remove.id.clone(), Leaving::UnderWay(pause));
-            let actor = self.tools.actor.clone();
-            self.acts.spawn(async move {
-                let outcome = actor.remove(&remove).await;
-                Acted::Removed(remove.id, outcome)
-            });
-        }
-    }
-
-    /// Finds out by a list what became of creates that nothing was seen of.
-    fn start_list(&mut self, resolves: &[Resolve]) {
-        let is_idle = |resolve: &&Resolve| {
-            let key = (resolve.slot, resolve.epoch);
-            !self.creating.contains(&key) && !self.queue.iter().any(|q| (q.create.slot, q.create.epoch) == key)
-        };
-        let resolves: Vec<Resolve> = resolves.iter().filter(is_idle).cloned().collect();
-        if resolves.is_empty() || self.listing {
-            return;
-        }
-        if let Some(until) = self.list_pause.pending() {
-            self.turn_by(Some(until));
-            return;
-        }
-        self.listing = true;
-        let actor = self.tools.actor.clone();
-        self.acts.spawn(async move {
-            let found = actor.list().await;
-            Acted::Listed(resolves, found)
-        });
-    }
-
-    /// Notes an outcome. If the store fails in that, the create stays open and is looked for when it is overdue.
-    async fn settle_or_wait(&mut self, acted: Result<Acted, tokio::task::JoinError>) -> Result<(), Error> {
-        match self.settle(acted).await {
-            Err(Error::Store(error)) => {
-                tracing::warn!(%error, "the outcome of an act could not be stored");
-                Ok(())
-            }
-            result => result,
-        }
-    }
-
-    async fn settle(&mut self, acted: Result<Acted, tokio::task::JoinError>) -> Result<(), Error> {
-        match acted.expect("acts do not panic and are aborted only with the worker") {
-            Acted::Created(create, outcome) => self.settle_create(create, outcome).await,
-            Acted::Removed(id, outcome) => {
-                self.settle_remove(id, outcome);
-                Ok(())
-            }
-            Acted::Listed(resolves, found) => self.settle_list(resolves, found).await,
-        }
-    }
-
-    async fn settle_create(&mut self, create: Create, outcome: Outcome) -> Result<(), Error> {
-        self.creating.remove(&(create.slot, create.epoch));
-        match outcome {
-            Outcome::Done(id) => {
-                tracing::debug!(workload = %id, slot = create.slot, "an instance was created");
-                self.pace.succeeded();
-                self.pause.succeeded();
-                return Ok(());
-            }
-            Outcome::Refused(reason) => {
-                tracing::warn!(slot = create.slot, epoch = create.epoch, error = %reason, "an instance was not created");
-                if let Some(slot) = self.slots.get(&create.slot) {
-                    let failed = create_failed(slot, create.epoch, self.tools.clock.now(), &reason);
-                    self.put_slot(failed).await?;
-                }
-            }
-            Outcome::Unsent(reason) | Outcome::Unknown(reason) => {
-                tracing::warn!(slot = create.slot, epoch = create.epoch, error = %reason, "a create is asked for again");
-                self.queue.push_front(Queued { create, was_sent: true });
-            }
-        }
-        self.pace.failed();
-        self.pause.failed();
-        Ok(())
-    }
-
-    fn settle_remove(&mut self, id: String, outcome: Outcome) {
-        let mut pause = match self.leaving.remove(&id) {
-            Some(Leaving::UnderWay(pause)) => pause,
-            _ => Pause::new(),
-        };
-        match outcome {
-            Outcome::Done(_) => {
-                self.leaving.insert(id.clone(), Leaving::Gone(Instant::now() + GONE_AFTER));
-                if self.tools.desired.borrow().set.removing {
-                    self.removed.push(id);
-                }
-            }
-            Outcome::Refused(reason) | Outcome::Unsent(reason) | Outcome::Unknown(reason) => {
-                tracing::debug!(workload = %id, error = %reason, "an instance was not removed");
-                pause.failed();
-                self.leaving.insert(id, Leaving::Failed(pause));
-            }
-        }
-    }
-
-    async fn settle_list(
-        &mut self,
-        resolves: Vec<Resolve>,
-        found: Result<Vec<(String, String)>, eru_client::Error>,
-    ) -> Result<(), Error> {
-        self.listing = false;
-        // A create that core has is shown by the stream sooner or later.
-        self.list_pause.failed();
-        let found: BTreeSet<String> = match found {
-            Ok(found) => found.into_iter().map(|(op_id, _)| op_id).collect(),
-            Err(error) => {
-                tracing::warn!(%error, "workloads cannot be listed");
-                return Ok(());
-            }
-        };
-        for resolve in resolves.into_iter().filter(|resolve| !found.contains(&resolve.op_id)) {
-            if let Some(slot) = self.slots.get(&resolve.slot) {
-                tracing::warn!(slot = resolve.slot, epoch = resolve.epoch, "a create has left nothing");
-                self.put_slot(forget_intent(slot, resolve.epoch)).await?;
-            }
-        }
-        Ok(())
     }
 
     fn turn_by(&mut self, at: Option<Instant>) {
