@@ -12,7 +12,10 @@ use eru_types::{EngineId, Labels, NodeName, WorkloadName};
 use futures::stream::BoxStream;
 use std::{
     net::{IpAddr, Ipv4Addr},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
     time::Duration,
 };
 use tokio::task::JoinHandle;
@@ -21,9 +24,17 @@ use tokio_util::sync::CancellationToken;
 pub struct Bench {
     pub engine: Arc<Fake>,
     pub book: Arc<Mutex<Book>>,
+    pub gate: Arc<Gate>,
     pub core: Option<FakeCore>,
     pub shutdown: CancellationToken,
     pub agent: Option<JoinHandle<std::result::Result<(), Error>>>,
+}
+
+/// What a list said is held back while it is closed, and grows old.
+#[derive(Default)]
+pub struct Gate {
+    pub closed: AtomicBool,
+    pub lists: AtomicU32,
 }
 
 pub fn engine() -> Arc<Fake> {
@@ -38,7 +49,14 @@ impl Bench {
     pub async fn start_with(engine: Arc<Fake>, book: Book) -> Self {
         let book = Arc::new(Mutex::new(book));
         let core = FakeCore::start(book.clone()).await;
-        let mut bench = Self { engine, book, core: Some(core), shutdown: CancellationToken::new(), agent: None };
+        let mut bench = Self {
+            engine,
+            book,
+            gate: Arc::default(),
+            core: Some(core),
+            shutdown: CancellationToken::new(),
+            agent: None,
+        };
         bench.start_agent();
         bench
     }
@@ -46,7 +64,7 @@ impl Bench {
     pub fn start_agent(&mut self) {
         let address = self.core.as_ref().unwrap().address.clone();
         let client = Client::connect(&[address], ClientOptions::default()).unwrap();
-        let runtime = Arc::new(Probed(self.engine.clone()));
+        let runtime = Arc::new(Probed(self.engine.clone(), self.gate.clone()));
         let mut options = AgentOptions::new(NodeName::new("n1").unwrap(), client, runtime);
         options.check_interval = Duration::from_millis(100);
         options.check_timeout = Duration::from_secs(2);
@@ -93,7 +111,7 @@ pub async fn create(engine: &Fake, name: &str, labels: &[(&str, &str)], command:
 }
 
 /// The engine, with workloads that are probed at this machine's own address.
-struct Probed(Arc<Fake>);
+struct Probed(Arc<Fake>, Arc<Gate>);
 
 fn probed(inspection: Inspection) -> Inspection {
     Inspection { probe_address: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)), ..inspection }
@@ -129,7 +147,12 @@ impl Runtime for Probed {
         self.0.find(name).await
     }
     async fn list(&self, labels: &Labels) -> Result<Vec<Inspection>> {
-        Ok(self.0.list(labels).await?.into_iter().map(probed).collect())
+        let listed = self.0.list(labels).await?.into_iter().map(probed).collect();
+        self.1.lists.fetch_add(1, Ordering::SeqCst);
+        while self.1.closed.load(Ordering::SeqCst) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        Ok(listed)
     }
     async fn events(&self) -> Result<BoxStream<'static, Event>> {
         self.0.events().await

@@ -194,6 +194,24 @@ async fn a_workload_that_vanished_without_a_word_is_noticed() {
 }
 
 #[tokio::test]
+async fn an_old_list_does_not_bring_back_what_died_meanwhile() {
+    let bench = Bench::start().await;
+    let id = bench.run("app_web_000001").await;
+    bench.until("it runs", |b| b.now(id.as_str()) == "running healthy" && b.full_calls() == 1).await;
+    let lists = bench.gate.lists.load(Ordering::SeqCst);
+    bench.gate.closed.store(true, Ordering::SeqCst);
+    bench.book.lock().unwrap().report_all = true;
+    within("a list is made", async || (bench.gate.lists.load(Ordering::SeqCst) > lists).then_some(())).await;
+    bench.engine.kill(&id, 1);
+    bench.until("it is dead", |b| b.now(id.as_str()) == "dead 1").await;
+    bench.gate.closed.store(false, Ordering::SeqCst);
+    bench.until("the list is through", |b| b.full_calls() == 2).await;
+    let story = bench.book.lock().unwrap().story(id.as_str());
+    let dead = story.iter().position(|w| w == "dead 1").unwrap();
+    assert!(story[dead..].iter().all(|w| w == "dead 1"), "{story:?}");
+}
+
+#[tokio::test]
 async fn many_changes_while_core_is_busy_are_one_report_each() {
     let bench = Bench::start().await;
     let ids = [bench.run("app_web_000001").await, bench.run("app_web_000002").await];

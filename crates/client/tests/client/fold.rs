@@ -98,6 +98,7 @@ fn a_snapshot_that_is_cut_short_is_thrown_away_and_asked_for_again() {
     let mut fold = Fold::new();
     fold.connect();
     fold.apply(upsert(Kind::Snapshot, "a", 1, true));
+    fold.apply(mark(Kind::Bookmark, 1));
     fold.disconnect();
     assert!(fold.store().is_empty() && !fold.is_synced());
     assert_eq!(fold.connect(), Start::Snapshot);
