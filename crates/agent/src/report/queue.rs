@@ -7,6 +7,7 @@
 //! | the call failed | again, in the old order |
 
 use eru_api::agent::{WorkloadReport, outcome::Result as Outcome};
+use eru_types::limits::LIST_LEN_MAX;
 use prost::Message;
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -18,8 +19,9 @@ use tokio::time::Instant;
 const BATCH_LEN_MAX: usize = 500;
 /// Largest call, in bytes; well below the 4 MiB that gRPC servers take by default.
 const BATCH_BYTES_MAX: usize = 1024 * 1024;
-/// Largest full report, in bytes. A node with more sends ordinary reports only.
-const FULL_BYTES_MAX: usize = 3 * 1024 * 1024;
+/// Largest full report, in bytes: below the 20 MiB that core takes. It cannot be cut, and a node with more sends ordinary
+/// reports only; that is far beyond what one machine runs.
+const FULL_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Waits before a report of a workload that core does not know yet is sent again.
 const UNKNOWN_FIRST: Duration = Duration::from_millis(100);
 const UNKNOWN_MOST: Duration = Duration::from_secs(2);
@@ -156,7 +158,7 @@ impl Queue {
             let ticket = self.full_listed;
             let bytes: usize = self.known.values().map(|known| known.report.encoded_len()).sum();
             let ids: Vec<_> = self.known.keys().cloned().collect();
-            if bytes <= FULL_BYTES_MAX {
+            if bytes <= FULL_BYTES_MAX && ids.len() <= LIST_LEN_MAX {
                 return Some(self.send(ids, Some(ticket)));
             }
             tracing::warn!(bytes, "too much for one full report, sending everything in parts");

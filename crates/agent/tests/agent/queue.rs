@@ -103,7 +103,7 @@ fn calls_have_a_limit() {
         assert_eq!(batch.reports.len(), wanted);
         queue.answered(&vec![Outcome::Stored; wanted], now);
     }
-    for n in 0..20 {
+    for n in 0..60 {
         queue.push(WorkloadReport { extension: vec![b'x'; 300_000].into(), ..report(&format!("big{n}"), 0) });
     }
     assert_eq!(queue.take(now).unwrap().reports.len(), 3);
