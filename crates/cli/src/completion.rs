@@ -26,8 +26,9 @@ fn shell(text: &str) -> Result<Shell, String> {
     }
 }
 
-pub(crate) fn run(args: Args) -> Result<(), CliError> {
+/// `called` is the name that the command line was called by.
+pub(crate) fn run(called: &str, args: Args) -> Result<(), CliError> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut crate::args::command(), "eru-cli", &mut script);
+    clap_complete::generate(args.shell, &mut crate::args::command(), called, &mut script);
     output::print_bytes(&script)
 }

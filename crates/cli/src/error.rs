@@ -62,12 +62,34 @@ impl CliError {
 fn status_text(status: &Status) -> String {
     match status.message() {
         "" => status.code().description().to_owned(),
-        message => crate::render::clean(message),
+        message => crate::render::clean(&in_words(message)),
     }
+}
+
+/// The original's text for a thing that is not there (core keeps it, as clients look for it) in words.
+pub(crate) fn in_words(message: &str) -> String {
+    const KEYS: [(&str, &str); 3] = [("/pod/info/", "pod"), ("/node/", "node"), ("/workloads/", "workload")];
+    let Some(key) = message.strip_prefix("bad `Count` value: key: ") else { return message.to_owned() };
+    let found = KEYS.iter().find_map(|(prefix, kind)| Some((kind, key.strip_prefix(prefix)?)));
+    found.map_or_else(|| message.to_owned(), |(kind, name)| format!("{kind} not found: {name}"))
 }
 
 impl From<Status> for CliError {
     fn from(status: Status) -> Self {
         Self::Refused(Box::new(status))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn missing_things_are_named() {
+        let text = |message: &str| CliError::from(Status::not_found(message)).to_string();
+        assert_eq!(text("bad `Count` value: key: /pod/info/web"), "pod not found: web");
+        assert_eq!(text("bad `Count` value: key: /node/n\n1"), "node not found: n\\n1");
+        assert_eq!(text("bad `Count` value: key: /x"), "bad `Count` value: key: /x");
+        assert_eq!(text("Key exists"), "Key exists");
     }
 }

@@ -29,7 +29,7 @@ pub fn run(args: Vec<OsString>) -> ExitCode {
 /// # Errors
 /// What a user would read, and the exit code.
 pub fn check(args: Vec<OsString>) -> Result<(), (String, Exit)> {
-    match parse(args, None) {
+    match parse(args) {
         Ok(_) => Ok(()),
         Err(error) => Err((error.to_string(), error.exit())),
     }
@@ -42,7 +42,8 @@ enum Parsed {
 }
 
 fn execute(args: Vec<OsString>) -> Result<(), CliError> {
-    let cli = match parse(args, None)? {
+    let called = if args.first().is_some_and(|name| called(name) == "eru") { "eru" } else { "eru-cli" };
+    let cli = match parse(args)? {
         Parsed::Text(text) => return output::print(&text),
         Parsed::Cli(cli) => *cli,
     };
@@ -50,20 +51,22 @@ fn execute(args: Vec<OsString>) -> Result<(), CliError> {
         .enable_all()
         .build()
         .map_err(|error| CliError::Failed(format!("cannot start: {error}")))?;
-    runtime.block_on(dispatch(cli))
+    runtime.block_on(dispatch(cli, called))
 }
 
-fn parse(mut args: Vec<OsString>, width: Option<usize>) -> Result<Parsed, CliError> {
+fn parse(mut args: Vec<OsString>) -> Result<Parsed, CliError> {
     if args.is_empty() {
         args.push("eru-cli".into());
     }
     if let Some(position) = args.iter().position(|arg| arg.to_str().is_none()) {
         return Err(CliError::Usage(format!("argument {position} is not valid UTF-8")));
     }
-    let mut command = named(crate::args::command(), &args[0]);
-    if let Some(width) = width {
-        command = command.term_width(width);
+    // `eru-cli help pod add` is what many type first.
+    if args.get(1).is_some_and(|word| word == "help") {
+        args.remove(1);
+        args.push("--help".into());
     }
+    let mut command = named(crate::args::command(), &args[0]);
     let words: Vec<String> = args.iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
     let parsed = command.try_get_matches_from_mut(&args).and_then(|matches| Cli::from_arg_matches(&matches));
     parsed.map(|cli| Parsed::Cli(Box::new(cli))).or_else(|error| match error.kind() {
@@ -75,11 +78,15 @@ fn parse(mut args: Vec<OsString>, width: Option<usize>) -> Result<Parsed, CliErr
 
 /// The command under the name it was called by: as `eru` it is part of a larger one.
 fn named(command: clap::Command, called: &OsString) -> clap::Command {
-    let called = Path::new(called).file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    if called != "eru" {
+    if self::called(called) != "eru" {
         return command;
     }
     renamed(command).name("eru").bin_name("eru")
+}
+
+/// The name without its folder.
+fn called(name: &OsString) -> String {
+    Path::new(name).file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
 fn renamed(mut command: clap::Command) -> clap::Command {
@@ -93,7 +100,7 @@ fn renamed(mut command: clap::Command) -> clap::Command {
     command.mut_subcommands(renamed)
 }
 
-async fn dispatch(cli: Cli) -> Result<(), CliError> {
+async fn dispatch(cli: Cli, called: &str) -> Result<(), CliError> {
     let context = Context::new(cli.globals)?;
     match cli.command {
         Command::Core(command) => cluster::run(&context, command).await,
@@ -102,6 +109,6 @@ async fn dispatch(cli: Cli) -> Result<(), CliError> {
         Command::Workload(command) => workload::run(&context, command).await,
         Command::Status(args) => status::run(&context, args).await,
         Command::Replicaset(command) => replicaset::run(&context, command).await,
-        Command::Completion(args) => completion::run(args),
+        Command::Completion(args) => completion::run(called, args),
     }
 }

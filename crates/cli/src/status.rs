@@ -9,6 +9,7 @@ use crate::values;
 use eru_api::pb;
 use eru_api::pb::workload_status_stream_message::Kind;
 use eru_types::{AppName, EntrypointName, NodeName};
+use std::collections::HashMap;
 use std::time::Duration;
 
 /// How often core shows that the stream is alive when nothing happens.
@@ -76,8 +77,9 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<(), CliError> {
     let mut core = context.core()?;
     // The first time somebody waits for an answer, so that a wrong address is an error and not a wait.
     let mut stream = context.ask("WorkloadStatusStream", core.workload_status_stream(options.clone())).await?;
+    let mut printed = Printed::default();
     loop {
-        let mut watch = Watch { context, options: &mut options, seen: false };
+        let mut watch = Watch { context, options: &mut options, printed: &mut printed, seen: false };
         let why = watch.follow(stream).await?;
         let mut backoff = Backoff::default();
         if !watch.seen {
@@ -99,6 +101,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 struct Watch<'a> {
     context: &'a Context,
     options: &'a mut pb::WorkloadStatusStreamOptions,
+    printed: &'a mut Printed,
     /// Whether this stream carried anything.
     seen: bool,
 }
@@ -138,7 +141,7 @@ impl Watch<'_> {
             return self.context.output.print_one(message, String::new);
         }
         match message.kind() {
-            Kind::Change | Kind::Snapshot => change(&self.context.log, message),
+            Kind::Change | Kind::Snapshot => change(&self.context.log, self.printed.news(message)),
             Kind::Resync => self.context.log.warn(format!("[Status] starting over: {}", message.reason)),
             Kind::Synced | Kind::Bookmark => {}
         }
@@ -146,9 +149,30 @@ impl Watch<'_> {
     }
 }
 
-fn change(log: &Log, message: &pb::WorkloadStatusStreamMessage) {
-    for (warning, line) in lines(message) {
-        match warning {
+/// The last lines of each workload, so that a change of something else does not repeat them. A removal forgets them.
+#[derive(Debug, Default)]
+struct Printed(HashMap<String, Vec<(Weight, String)>>);
+
+impl Printed {
+    /// The lines of a message that say something new.
+    fn news(&mut self, message: &pb::WorkloadStatusStreamMessage) -> Vec<(Weight, String)> {
+        let lines = lines(message);
+        if !message.error.is_empty() || message.delete {
+            self.0.remove(&message.id);
+            return lines;
+        }
+        // Nobody has reported it yet: the original, which only sees reports, says nothing.
+        if message.status.as_ref().is_none_or(|status| status.id.is_empty()) {
+            return Vec::new();
+        }
+        let before = self.0.insert(message.id.clone(), lines.clone());
+        if before.as_ref() == Some(&lines) { Vec::new() } else { lines }
+    }
+}
+
+fn change(log: &Log, lines: Vec<(Weight, String)>) {
+    for (weight, line) in lines {
+        match weight {
             Weight::Info => log.info(line),
             Weight::Warning => log.warn(line),
             Weight::Error => log.error(line),
@@ -233,5 +257,22 @@ mod tests {
         );
         assert_eq!(message(false, false, true, "bad `Count` value"), ["Warning a1b2c3d4e5f6 deleted"]);
         assert_eq!(message(true, true, false, "x"), ["Error [a1b2c3d4e5f6] status changed with error x"]);
+    }
+
+    #[test]
+    fn what_was_said_is_not_repeated() {
+        let message = |id: &str, running| pb::WorkloadStatusStreamMessage {
+            id: "a".into(),
+            status: Some(pb::WorkloadStatus { id: id.into(), running, ..Default::default() }),
+            ..Default::default()
+        };
+        let mut printed = Printed::default();
+        assert!(printed.news(&message("", false)).is_empty());
+        assert_eq!(printed.news(&message("a", false)).len(), 1);
+        assert!(printed.news(&message("a", false)).is_empty());
+        assert_eq!(printed.news(&message("a", true)).len(), 1);
+        let removed = pb::WorkloadStatusStreamMessage { delete: true, error: "gone".into(), ..message("a", true) };
+        assert_eq!(printed.news(&removed).len(), 1);
+        assert!(printed.0.is_empty());
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Ids, summary};
 use crate::context::Context;
-use crate::error::CliError;
+use crate::error::{CliError, in_words};
 use crate::ids;
 use eru_api::pb;
 
@@ -48,7 +48,7 @@ pub(super) async fn run(context: &Context, verb: Verb, args: Args) -> Result<(),
         if message.error.is_empty() {
             good += 1;
         } else {
-            context.log.error(format!("[ControlWorkload] Failed {}", message.error));
+            context.log.error(format!("[ControlWorkload] Failed {}", in_words(&message.error)));
         }
     }
     summary(good, total, done)

@@ -3,7 +3,7 @@
 use super::{files, summary};
 use crate::context::Context;
 use crate::deploy_options::{DeployFlags, deploy_options};
-use crate::error::CliError;
+use crate::error::{CliError, in_words};
 use crate::{op_id, render, source, values};
 use eru_api::pb;
 use eru_api::pb::deploy_options::Strategy;
@@ -271,7 +271,7 @@ async fn deploy(
 fn show(context: &Context, message: &pb::CreateWorkloadMessage) {
     let log = &context.log;
     if !message.success {
-        log.error(format!("[Deploy] Failed {}", message.error));
+        log.error(format!("[Deploy] Failed {}", in_words(&message.error)));
         return;
     }
     let none = pb::Resource::default();

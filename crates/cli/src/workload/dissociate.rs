@@ -2,7 +2,7 @@
 
 use super::summary;
 use crate::context::Context;
-use crate::error::CliError;
+use crate::error::{CliError, in_words};
 use crate::ids;
 use eru_api::pb;
 
@@ -19,7 +19,9 @@ pub(super) async fn run(context: &Context, ids: &[String]) -> Result<(), CliErro
             good += 1;
             context.log.info(format!("[Dissociate] Dissociate workload {id} from eru success"));
         } else {
-            context.log.error(format!("[Dissociate] Dissociate workload {id} from eru failed {}", message.error));
+            context
+                .log
+                .error(format!("[Dissociate] Dissociate workload {id} from eru failed {}", in_words(&message.error)));
         }
     }
     summary(good, total, "dissociated")

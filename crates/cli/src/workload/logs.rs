@@ -1,7 +1,7 @@
 //! `workload logs`.
 
 use crate::context::Context;
-use crate::error::CliError;
+use crate::error::{CliError, in_words};
 use crate::{ids, output};
 use eru_api::pb;
 use eru_types::name::excerpt;
@@ -39,7 +39,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), CliError> {
     let mut stream = context.ask("LogStream", context.core()?.log_stream(options)).await?;
     while let Some(message) = context.next(&mut stream).await? {
         if !message.error.is_empty() {
-            context.log.error(format!("[GetWorkloadLog] Failed {} {}", message.id, message.error));
+            context.log.error(format!("[GetWorkloadLog] Failed {} {}", message.id, in_words(&message.error)));
             return Err(CliError::Items(format!("no logs of {}", ids::short(&message.id))));
         }
         write(&message)?;

@@ -2,7 +2,7 @@
 
 use super::{Ids, summary};
 use crate::context::Context;
-use crate::error::CliError;
+use crate::error::{CliError, in_words};
 use crate::{ids, values};
 use eru_api::pb;
 
@@ -47,9 +47,9 @@ fn show(context: &Context, message: &pb::RemoveWorkloadMessage) {
     }
     // Of a failure the original's core puts the error here.
     if !message.hook.is_empty() {
-        context.log.info(&message.hook);
+        context.log.info(in_words(&message.hook));
     }
     if !message.error.is_empty() && !message.hook.contains(&message.error) {
-        context.log.error(&message.error);
+        context.log.error(in_words(&message.error));
     }
 }
