@@ -9,6 +9,8 @@
 //!
 //! `UPDATE_EXPECT=1 cargo test -p eru-config` writes what comes out now; the difference is then for review.
 
+#![allow(clippy::unwrap_used)]
+
 use eru_config::problem::Problem;
 use eru_config::{AgentConfig, CoreConfig, InputError, Loaded, spec};
 use std::fmt::Write as _;

@@ -1,5 +1,7 @@
 //! Hostile YAML: refused by name, fast, and without much memory.
 
+#![allow(clippy::unwrap_used)]
+
 use eru_config::yaml::parse;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
