@@ -32,7 +32,8 @@ fn phase(set: &controller::ReplicaSet, phase: &str) -> String {
 pub fn replicaset(set: &controller::ReplicaSet) -> String {
     let rows = set.slots.iter().map(|slot| {
         let networks = slot.networks.iter().map(|(name, address)| format!("{name}: {address}")).collect();
-        let state = if slot.healthy { vec![slot.state.clone(), "healthy".into()] } else { cell(&slot.state) };
+        let healthy = slot.healthy && slot.state != "healthy";
+        let state = if healthy { vec![slot.state.clone(), "healthy".into()] } else { cell(&slot.state) };
         [
             cell(slot.slot.to_string()),
             cell(&slot.workload_id),

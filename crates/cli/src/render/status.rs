@@ -4,6 +4,7 @@ use super::table;
 use super::table::cell;
 use eru_api::pb;
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// `workload get-status` and `workload set-status`. A workload that nobody has reported has an empty id here.
 pub fn statuses(statuses: &[pb::WorkloadStatus]) -> String {
@@ -24,9 +25,9 @@ fn extensions(extension: &[u8]) -> Vec<String> {
                 Value::String(text) => format!("{key}: {text}"),
                 other => format!("{key}: {other}"),
             };
-            let mut lines: Vec<String> = labels.iter().map(line).collect();
-            lines.sort();
-            lines
+            // By key whatever order the reporter chose, or the layout would change from report to report.
+            let sorted: BTreeMap<&String, &Value> = labels.iter().collect();
+            sorted.into_iter().map(line).collect()
         }
         _ => cell(String::from_utf8_lossy(extension)),
     }
