@@ -87,7 +87,8 @@ async fn a_shim_killed_loses_and_doubles_nothing() -> Result<()> {
 async fn down_leaves_nothing() -> Result<()> {
     let (mut up, all) = three_servers().await?;
     up.stop().await?;
-    let out = std::process::Command::new(crate::scene::ERU).arg("down").arg("--data-dir").arg(up.data_dir()).output()?;
+    let out =
+        std::process::Command::new(crate::scene::ERU).arg("down").arg("--data-dir").arg(up.data_dir()).output()?;
     assert!(out.status.success(), "{out:?}");
     for workload in &all {
         assert_eq!(servers_running(address(workload)?), 0, "a server is left");

@@ -62,12 +62,14 @@ async fn the_stream_as_the_page_prints_it() -> Result<()> {
     let channel = Endpoint::from_shared(format!("http://{}", up.core))?.connect().await?;
     let mut grpc = tonic::client::Grpc::new(channel);
     grpc.ready().await?;
-    let options = WorkloadStatusStreamOptions { appname: "hello".into(), entrypoint: "web".into(), ..Default::default() };
+    let options =
+        WorkloadStatusStreamOptions { appname: "hello".into(), entrypoint: "web".into(), ..Default::default() };
     let codec: ProstCodec<WorkloadStatusStreamOptions, WorkloadStatusStreamMessage> = ProstCodec::default();
     let path = http::uri::PathAndQuery::from_static("/pb.CoreRPC/WorkloadStatusStream");
     // The headers must come at once: a client that waits for them must not hang until the first change.
     let answer = grpc.server_streaming(tonic::Request::new(options), path, codec);
-    let mut stream = tokio::time::timeout(SOON, answer).await.context("no headers before the first message")??.into_inner();
+    let mut stream =
+        tokio::time::timeout(SOON, answer).await.context("no headers before the first message")??.into_inner();
 
     signal(pid_of(&all[0]).await?, rustix::process::Signal::KILL)?;
     let (mut died, mut deleted, mut back) = (false, false, false);

@@ -86,9 +86,11 @@ impl Stack {
         let stop = others_stop.clone();
         parts.spawn(async move { ("controller", controller.run(stop).await.map_err(anyhow::Error::from)) });
 
+        // It leads as soon as it has read its folder; before that it refuses specs.
+        leader.leading().await;
         Ok(Self {
             core: core_address,
-            controller: controller_address,
+            controller: leader.address(),
             client,
             kv,
             process,
