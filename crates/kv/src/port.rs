@@ -235,7 +235,7 @@ pub struct GuardedPut {
 pub enum PutOutcome {
     /// Written at this revision.
     Written(Revision),
-    /// A guard did not hold; nothing was written.
+    /// A guard did not hold, or the lease is gone; nothing was written.
     Refused,
 }
 

@@ -12,6 +12,9 @@ use super::store::Shared;
 /// How long an observed write may wait for others before it is flushed. The port allows 100 ms; a shorter time keeps
 /// commits small, so that a durable write does not wait long behind one.
 const FLUSH_DELAY: Duration = Duration::from_millis(25);
+/// Where commits are slow or large, the pause before one is as long as the last one took, up to this: less work for keys
+/// that change again and again.
+const FLUSH_DELAY_MAX: Duration = Duration::from_millis(50);
 /// Quiet time after which the disk is told that nothing observed is ahead of it, so that an unclean stop costs no epoch.
 const SETTLE_DELAY: Duration = Duration::from_secs(2);
 /// Pause before a failed flush, or the end of a lease, is tried again.
@@ -67,6 +70,7 @@ impl Wake {
 pub(super) struct Committer {
     shared: Arc<Shared>,
     disk: Disk,
+    last_commit: Duration,
     flush_at: Option<Instant>,
     settle_at: Option<Instant>,
     retry_at: Option<Instant>,
@@ -76,7 +80,15 @@ pub(super) struct Committer {
 
 impl Committer {
     pub(super) fn new(shared: Arc<Shared>, disk: Disk) -> Self {
-        Self { shared, disk, flush_at: None, settle_at: None, retry_at: None, complained: false }
+        Self {
+            shared,
+            disk,
+            last_commit: Duration::ZERO,
+            flush_at: None,
+            settle_at: None,
+            retry_at: None,
+            complained: false,
+        }
     }
 
     /// Runs until it is told to stop; the last commit's result is the store's.
@@ -93,7 +105,7 @@ impl Committer {
                 return self.commit(true).or_else(|_| self.commit(true));
             }
             if signal.flush {
-                self.flush_at.get_or_insert(now + FLUSH_DELAY);
+                self.flush_at.get_or_insert(now + self.last_commit.clamp(FLUSH_DELAY, FLUSH_DELAY_MAX));
                 self.settle_at = Some(now + SETTLE_DELAY);
             }
             self.end_leases(now);
@@ -146,18 +158,19 @@ impl Committer {
     /// One commit of everything that the disk does not have. `settling` as for the state's changes.
     fn commit(&mut self, settling: bool) -> Result<(), Failure> {
         let begun = Instant::now();
-        let changes = {
+        let mut changes = {
             let mut state = self.shared.state.write();
             let settling = settling && (state.closed || !state.dirty() && state.settled());
             state.changes(settling)
         };
         (self.flush_at, self.retry_at) = (None, None);
-        let result = self.disk.commit(&changes);
+        let result = self.disk.commit(&mut changes);
         match &result {
             Ok(()) => self.committed(&changes),
             Err(failure) => self.failed(changes, failure),
         }
-        self.forgive_stall(begun.elapsed());
+        self.last_commit = begun.elapsed();
+        self.forgive_stall(self.last_commit);
         result
     }
 

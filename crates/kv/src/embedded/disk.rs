@@ -79,7 +79,7 @@ pub(super) struct Changes {
     pub(super) revision: i64,
     pub(super) reserved: i64,
     pub(super) exposed: bool,
-    /// By key; `None` = removed.
+    /// `None` = removed.
     pub(super) keys: Vec<(Bytes, Option<Record>)>,
     pub(super) leases: Vec<(LeaseId, Option<u64>)>,
 }
@@ -134,7 +134,9 @@ impl Disk {
     }
 
     /// Brings `changes` onto the disk. After an error they may or may not be there.
-    pub(super) fn commit(&mut self, changes: &Changes) -> Result<(), Failure> {
+    pub(super) fn commit(&mut self, changes: &mut Changes) -> Result<(), Failure> {
+        // Neighbours share pages.
+        changes.keys.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         let result = self.try_commit(changes);
         if result.is_err() {
             self.database = None;

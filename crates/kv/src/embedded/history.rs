@@ -53,12 +53,6 @@ impl History {
         Some(entry)
     }
 
-    /// The entry of exactly this revision.
-    pub(super) fn at(&self, revision: i64) -> Option<Arc<Entry>> {
-        let index = self.entries.partition_point(|entry| entry.revision < revision);
-        self.entries.get(index).filter(|entry| entry.revision == revision).cloned()
-    }
-
     /// Up to `count` entries from revision `from` to `to`, both included.
     pub(super) fn between(&self, from: i64, to: i64, count: usize) -> Vec<Arc<Entry>> {
         let index = self.entries.partition_point(|entry| entry.revision < from);

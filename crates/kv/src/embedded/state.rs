@@ -322,14 +322,12 @@ impl State {
         }
         self.exposure_wanted = false;
         self.flush_wanted = false;
-        let mut keys: Vec<(Bytes, Option<Record>)> = std::mem::take(&mut self.dirty_keys)
-            .into_iter()
-            .map(|key| {
-                let record = self.newest(&key, i64::MAX).map(Record::from);
-                (key, record)
-            })
-            .collect();
-        keys.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        let dirty_keys = std::mem::take(&mut self.dirty_keys);
+        let record = |key: Bytes| {
+            let record = self.newest(&key, i64::MAX).map(Record::from);
+            (key, record)
+        };
+        let keys = dirty_keys.into_iter().map(record).collect();
         let leases = std::mem::take(&mut self.dirty_leases)
             .into_iter()
             .map(|id| (id, self.leases.get(id).map(|lease| lease.ttl_s)))
@@ -426,12 +424,10 @@ impl State {
     fn raise_horizon(&mut self, horizon: i64) {
         self.read_horizon = self.read_horizon.max(horizon);
         self.history.horizon = self.history.horizon.max(horizon);
-        // What this revision overwrote cannot be read any more, while the change itself is still to be watched.
-        if let Some(entry) = self.history.at(horizon) {
-            self.prune(&entry.events, horizon);
-        }
     }
 
+    /// Forgets the versions of these keys that cannot be read any more. What the revision at the horizon overwrote goes
+    /// when that revision itself is forgotten.
     fn prune(&mut self, events: &[Event], horizon: i64) {
         for event in events {
             let key = match event {
