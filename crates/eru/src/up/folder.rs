@@ -16,10 +16,15 @@ use serde::{Deserialize, Serialize};
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 /// Names that `bin/` holds.
 const NAMES: [&str; 6] = ["eru", "eru-cli", "eru-core", "eru-agent", "eru-controller", "eru-hello"];
+
+/// How long a lock is waited for, and how often it is tried: an execution takes milliseconds, on a busy machine too.
+const LOCK_PATIENCE: Duration = Duration::from_millis(500);
+const LOCK_PERIOD: Duration = Duration::from_millis(5);
 
 /// What a running `eru up` says of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -104,6 +109,18 @@ fn try_lock(path: &Path) -> Result<Option<File>> {
     }
 }
 
+/// Takes the lock, and waits a moment for it: a command that was being started when its `eru up` was killed holds the
+/// descriptor until it is executed.
+fn patient_lock(path: &Path) -> Result<Option<File>> {
+    let begin = std::time::Instant::now();
+    loop {
+        match try_lock(path)? {
+            None if begin.elapsed() < LOCK_PATIENCE => std::thread::sleep(LOCK_PERIOD),
+            taken => return Ok(taken),
+        }
+    }
+}
+
 impl Folder {
     /// Makes the folder where it is missing, locks it, and links our names into `bin/`.
     ///
@@ -114,7 +131,7 @@ impl Folder {
             format!("cannot make the data folder {}: choose another with --data-dir", path.display())
         })?;
         let path = path.canonicalize()?;
-        let Some(lock) = try_lock(&path)? else {
+        let Some(lock) = patient_lock(&path)? else {
             bail!("another eru up runs on {}: stop it, or choose another folder with --data-dir", path.display())
         };
         let folder = Self { path, _lock: lock };
