@@ -95,7 +95,7 @@ impl Fences {
 async fn establish(kv: &dyn Kv, owner: &Owner) -> Result<Guard> {
     let key = keys::owner(&owner.name);
     loop {
-        let found = read(kv, &[key.clone()]).await?.values.into_iter().next().flatten();
+        let found = read(kv, std::slice::from_ref(&key)).await?.values.into_iter().next().flatten();
         let (epoch, revision) = match &found {
             None => (None, Revision(0)),
             Some(kv) => {

@@ -22,6 +22,8 @@ pub mod remove;
 pub mod request;
 pub mod status;
 pub mod tasks;
+#[cfg(test)]
+mod tests;
 mod workload;
 mod writer;
 

@@ -114,6 +114,13 @@ impl Tasks {
         self.in_flight.clone().acquire_many_owned(count).await.expect("the semaphore is never closed")
     }
 
+    /// Ends everything at once, wherever it is, as the death of the process would.
+    #[cfg(test)]
+    pub(crate) fn die(&self) {
+        self.stopping.cancel();
+        self.aborting.cancel();
+    }
+
     /// Takes no more operations, gives those that run `grace` to end, and then drops them: what they leave half done is
     /// finished or undone by recovery.
     pub async fn stop(&self, grace: Duration) {

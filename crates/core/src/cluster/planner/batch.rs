@@ -8,11 +8,11 @@ use super::{
     snapshots::{Basis, Board, Snapshots},
 };
 use crate::{
-    cluster::{Error, clock::now_ms, locks::Held},
+    cluster::{Error, clock::now_ms, locks::Held, read::read, writer::copy},
     keys,
     record::{self, OpRecord, Placement, PlacementState, Versioned},
 };
-use eru_kv::Revision;
+use eru_kv::{Revision, limits};
 use eru_scheduler::{NodeSnapshot, Plan};
 use eru_types::{
     Ident, NodeName, WorkloadName,
@@ -54,8 +54,19 @@ impl Planner {
     }
 
     /// Plans and commits; every job gets its answer.
-    pub(super) async fn batch(&mut self, jobs: Vec<Job>) {
+    pub(super) async fn batch(&mut self, mut jobs: Vec<Job>) {
+        // Of deploys with one op id only the first can claim it; the others find it claimed in their turn.
+        while !jobs.is_empty() {
+            let mut ops = HashSet::new();
+            let first = |job: &mut Job| job.request.op_id.is_empty() || ops.insert(job.request.op_id.clone());
+            let turn: Vec<Job> = jobs.extract_if(.., first).collect();
+            self.turn(turn).await;
+        }
+    }
+
+    async fn turn(&mut self, jobs: Vec<Job>) {
         let mut works: Vec<Work> = jobs.into_iter().map(Work::new).collect();
+        self.find_ops(&mut works, |work| work.is_open()).await;
         let mut bases = Bases::new();
         while works.iter().any(Work::is_open) {
             if !self.parts.cache.wait_for(self.seen, CACHE_PATIENCE).await {
@@ -78,7 +89,28 @@ impl Planner {
             bases = board.seats.iter().map(|(node, seat)| (node.clone(), seat.basis)).collect();
             self.settle(&mut works, outcomes, &mut bases);
         }
+        // What has no room may have it taken by its own instances, which another core made meanwhile.
+        self.find_ops(&mut works, |work| matches!(work.end, Some(Ok(Answer::Refused(_))))).await;
         works.into_iter().for_each(Work::finish);
+    }
+
+    /// Ends those deploys whose op ids were used before, so that they are not planned once more.
+    async fn find_ops(&self, works: &mut [Work], of: impl Fn(&Work) -> bool) {
+        let asking: Vec<usize> =
+            (0..works.len()).filter(|w| !works[*w].job.request.op_id.is_empty() && of(&works[*w])).collect();
+        for asking in asking.chunks(limits::TXN_OPS_MAX) {
+            let keys: Vec<_> = asking.iter().map(|w| keys::op(&works[*w].job.request.op_id)).collect();
+            match read(&*self.parts.kv, &keys).await {
+                Ok(found) => {
+                    for (w, kv) in asking.iter().zip(found.values) {
+                        if let Some(kv) = kv {
+                            known(&mut works[*w], &kv.value);
+                        }
+                    }
+                }
+                Err(error) => asking.iter().for_each(|w| works[*w].fail(copy(&error).into())),
+            }
+        }
     }
 
     async fn fence(&self, work: &mut Work) {

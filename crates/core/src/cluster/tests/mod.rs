@@ -1,0 +1,7 @@
+//! Whole operations over a real store and simulated engines, with the invariants checked after each.
+
+mod crashes;
+mod deploys;
+mod figures;
+mod removals;
+mod rig;
