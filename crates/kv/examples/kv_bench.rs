@@ -30,6 +30,10 @@ fn p(sorted: &[Duration], share: f64) -> Duration {
 }
 
 fn show(what: &str, mut took: Vec<Duration>) {
+    if took.is_empty() {
+        println!("{what:<48} nothing was measured");
+        return;
+    }
     took.sort_unstable();
     println!("{what:<48} p50 {:>9.1?}  p99 {:>9.1?}", p(&took, 0.5), p(&took, 0.99));
 }
@@ -95,7 +99,14 @@ async fn put_each(store: &Arc<dyn Kv>, callers: usize, rate: Option<usize>) -> R
         let mut seen = 0usize;
         let mut late = Vec::new();
         while let Ok(Some(item)) = tokio::time::timeout(Duration::from_secs(1), watch.next()).await {
-            let WatchItem::Events { events, .. } = item? else { continue };
+            let events = match item? {
+                WatchItem::Events { events, .. } => events,
+                WatchItem::Progress(_) => continue,
+                WatchItem::Compacted(_) => {
+                    println!("the watcher fell behind the bound of history");
+                    break;
+                }
+            };
             let now = begun.elapsed().as_micros() as u64;
             for event in &events {
                 if let eru_kv::Event::Put(kv) = event {

@@ -22,6 +22,9 @@ use crate::port::{
 
 /// Writes that may wait for the disk at once; more wait in line. One commit takes all that are there.
 const IN_FLIGHT_MAX: usize = 4096;
+/// An observed list of at least so many puts gives way to other tasks once: it needs no waiting, so a caller in a loop
+/// would keep the watches of its runtime thread from running.
+const YIELD_PUTS: usize = 32;
 /// Revisions forgotten under one lock hold, well below a millisecond.
 const COMPACT_STEP: usize = 512;
 
@@ -222,7 +225,11 @@ impl Kv for Embedded {
 
     async fn put_each(&self, puts: Vec<GuardedPut>, durability: Durability) -> Result<Vec<PutOutcome>> {
         check::puts(&puts)?;
-        self.write(durability, |state| state.apply_puts(&puts)).await
+        let outcomes = self.write(durability, |state| state.apply_puts(&puts)).await?;
+        if durability == Durability::Observed && puts.len() >= YIELD_PUTS {
+            tokio::task::yield_now().await;
+        }
+        Ok(outcomes)
     }
 
     async fn lease_grant(&self, ttl: Duration) -> Result<LeaseId> {
