@@ -10,9 +10,11 @@
 //! - The status that is shown is derived ([`shown()`]) and never stored.
 //! - Nothing in here decides or writes.
 
+mod derive;
 mod feed;
 mod filter;
 mod node;
+mod placing;
 mod question;
 mod reader;
 mod shown;

@@ -1,12 +1,12 @@
 //! The state itself, and how one batch of store events changes it.
 
 use super::{
-    NodeLife, PodEntry, Serial, WorkloadView,
+    PodEntry, Serial, WorkloadView,
     node::{At, NodeSlot},
 };
 use crate::{
     keys::{self, Key},
-    record::{self, CoreRecord, OwnerRecord, Placement, StatusRecord, Versioned},
+    record::{self, CoreRecord, OwnerRecord, Placement, Versioned},
     watch::index::{Index, NodeIndex, TombstoneLimits},
 };
 use bytes::Bytes;
@@ -15,7 +15,7 @@ use eru_types::{AppName, EngineId, NodeName, PodName, WorkloadName};
 use serde::de::DeserializeOwned;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    sync::{Arc, OnceLock},
+    sync::Arc,
 };
 
 /// A placement with what is derived from it.
@@ -24,7 +24,7 @@ pub(crate) struct Entry {
     pub(crate) placement: Arc<Versioned<Placement>>,
     pub(crate) placement_revision: Revision,
     /// Its report outlived its ttl.
-    expired: bool,
+    pub(super) expired: bool,
     /// `None` only within the batch that brings it.
     pub(crate) view: Option<Arc<WorkloadView>>,
 }
@@ -57,14 +57,14 @@ pub(crate) struct State {
     pub(crate) set_aside: BTreeMap<Bytes, String>,
     pub(crate) index: Index,
     pub(crate) node_index: NodeIndex,
-    next_serial: Serial,
+    pub(super) next_serial: Serial,
 }
 
 /// What is to be derived anew at the end of one revision.
 #[derive(Default)]
-struct Pending {
-    workloads: BTreeSet<Serial>,
-    nodes: BTreeSet<NodeName>,
+pub(super) struct Pending {
+    pub(super) workloads: BTreeSet<Serial>,
+    pub(super) nodes: BTreeSet<NodeName>,
 }
 
 impl State {
@@ -223,7 +223,10 @@ impl State {
     }
 
     /// Decodes a put; `Some(None)` is a removal, `None` a value that was set aside.
-    fn read<T: DeserializeOwned>(&mut self, kv: Option<KeyValue>) -> Option<Option<(Versioned<T>, Revision)>> {
+    pub(super) fn read<T: DeserializeOwned>(
+        &mut self,
+        kv: Option<KeyValue>,
+    ) -> Option<Option<(Versioned<T>, Revision)>> {
         let Some(kv) = kv else { return Some(None) };
         match record::decode(&kv.value) {
             Ok(record) => {
@@ -237,7 +240,7 @@ impl State {
         }
     }
 
-    fn set_aside(&mut self, key: Bytes, reason: String) {
+    pub(super) fn set_aside(&mut self, key: Bytes, reason: String) {
         if self.set_aside.insert(key.clone(), reason.clone()).as_ref() != Some(&reason) {
             let key = String::from_utf8_lossy(&key).into_owned();
             tracing::error!(key, reason, "a stored value does not decode and is set aside");
@@ -245,7 +248,7 @@ impl State {
     }
 
     /// The slot of a node, to be changed.
-    fn slot(&mut self, name: &NodeName, pending: &mut Pending) -> &mut NodeSlot {
+    pub(super) fn slot(&mut self, name: &NodeName, pending: &mut Pending) -> &mut NodeSlot {
         if !pending.nodes.contains(name) {
             pending.nodes.insert(name.clone());
         }
@@ -261,172 +264,6 @@ impl State {
             None => {}
         }
     }
-
-    fn put_placement(
-        &mut self,
-        node: &NodeName,
-        name: &WorkloadName,
-        kv: KeyValue,
-        at: Revision,
-        pending: &mut Pending,
-        touched: &mut Touched,
-    ) {
-        let key = kv.key.clone();
-        let Some(Some((placement, revision))) = self.read::<Placement>(Some(kv)) else { return };
-        if placement.node != *node || placement.name != *name {
-            return self.set_aside(key, format!("it names {} on {}", placement.name, placement.node));
-        }
-        let resources = placement.resources;
-        let id = placement.engine_id.clone();
-        let known = self.nodes.get(node).and_then(|slot| slot.placements.get(name)).copied();
-        let before = known.and_then(|serial| self.entries.get(&serial).map(|entry| (serial, entry)));
-        let serial = match before {
-            Some((_, entry)) if entry.placement_revision == revision => return,
-            Some((serial, entry)) => {
-                let (old, view) = (entry.placement.clone(), entry.view.clone());
-                self.slot(node, pending).used.take(&old.resources);
-                match &old.engine_id {
-                    // The engine object that was known is not the one that is known now: to whoever watches, one workload
-                    // ended and another one began.
-                    Some(old_id) if Some(old_id) != id.as_ref() => {
-                        self.forget_id(old_id, serial);
-                        self.end(serial, view, at, pending, touched);
-                        self.begin(node, name)
-                    }
-                    _ => serial,
-                }
-            }
-            None => {
-                self.slot(node, pending).count(name, true);
-                self.begin(node, name)
-            }
-        };
-        self.slot(node, pending).used.add(&resources);
-        if let Some(id) = id {
-            self.by_id.insert(id, serial);
-        }
-        let placement = Arc::new(placement);
-        self.entries
-            .entry(serial)
-            .and_modify(|entry| {
-                entry.placement = placement.clone();
-                entry.placement_revision = revision;
-            })
-            .or_insert_with(|| Entry { placement, placement_revision: revision, expired: false, view: None });
-        pending.workloads.insert(serial);
-    }
-
-    fn begin(&mut self, node: &NodeName, name: &WorkloadName) -> Serial {
-        let serial = self.next_serial;
-        self.next_serial += 1;
-        self.nodes.entry(node.clone()).or_default().placements.insert(name.clone(), serial);
-        self.by_name.insert(name.clone(), serial);
-        serial
-    }
-
-    /// Ends a workload for those who watch.
-    fn end(
-        &mut self,
-        serial: Serial,
-        view: Option<Arc<WorkloadView>>,
-        at: Revision,
-        pending: &mut Pending,
-        touched: &mut Touched,
-    ) {
-        pending.workloads.remove(&serial);
-        self.entries.remove(&serial);
-        if let Some(view) = view.filter(|view| view.is_visible()) {
-            touched.apps.insert(view.placement.name.app.clone());
-            self.index.put(Some(view.changed), Arc::new(view.as_removed(at)));
-        }
-    }
-
-    fn forget_id(&mut self, id: &EngineId, serial: Serial) {
-        if self.by_id.get(id) == Some(&serial) {
-            self.by_id.remove(id);
-        }
-    }
-
-    fn remove_placement(
-        &mut self,
-        node: &NodeName,
-        name: &WorkloadName,
-        at: Revision,
-        pending: &mut Pending,
-        touched: &mut Touched,
-    ) {
-        let Some(serial) = self.nodes.get(node).and_then(|slot| slot.placements.get(name)).copied() else { return };
-        let entry = &self.entries[&serial];
-        let (placement, view) = (entry.placement.clone(), entry.view.clone());
-        let slot = self.slot(node, pending);
-        slot.placements.remove(name);
-        slot.used.take(&placement.resources);
-        slot.count(name, false);
-        if self.by_name.get(name) == Some(&serial) {
-            self.by_name.remove(name);
-        }
-        if let Some(id) = &placement.engine_id {
-            self.forget_id(id, serial);
-        }
-        self.end(serial, view, at, pending, touched);
-    }
-
-    fn apply_status(&mut self, node: &NodeName, id: EngineId, kv: Option<KeyValue>, pending: &mut Pending) {
-        let Some(value) = self.read::<StatusRecord>(kv) else { return };
-        let known = self.nodes.entry(node.clone()).or_default();
-        let gone = match value {
-            Some((record, revision)) => {
-                if known.statuses.get(&id).is_some_and(|status| status.revision == revision) {
-                    return;
-                }
-                known.statuses.insert(id.clone(), At { record: Arc::new(record), revision });
-                false
-            }
-            None => known.statuses.remove(&id).is_some(),
-        };
-        // A slot may be empty now.
-        pending.nodes.insert(node.clone());
-        let Some(serial) = self.by_id.get(&id) else { return };
-        let Some(entry) = self.entries.get_mut(serial).filter(|entry| entry.placement.node == *node) else { return };
-        entry.expired = gone;
-        pending.workloads.insert(*serial);
-    }
-
-    /// Derives lives and views anew where something changed.
-    fn derive(&mut self, at: Revision, mut pending: Pending, now_ms: i64, touched: &mut Touched) {
-        for name in pending.nodes {
-            let Some(slot) = self.nodes.get_mut(&name) else { continue };
-            let life = slot.make_life();
-            if *slot.life != life {
-                if slot.life.state != life.state || slot.state_since_ms == 0 {
-                    slot.state_since_ms = now_ms;
-                    slot.touch();
-                }
-                slot.life = Arc::new(life);
-                pending.workloads.extend(slot.placements.values());
-            }
-            touched.nodes |= self.node_index.tell(at, &name, slot);
-            if slot.is_empty() {
-                self.nodes.remove(&name);
-            }
-        }
-        for serial in pending.workloads {
-            let Some(entry) = self.entries.get(&serial) else { continue };
-            let slot = &self.nodes[&entry.placement.node];
-            let (view, changed) = make_view(serial, entry, slot, at);
-            let before = entry.view.as_ref().filter(|before| before.is_visible()).map(|before| before.changed);
-            let view = Arc::new(view);
-            if view.is_visible() {
-                if changed {
-                    touched.apps.insert(view.placement.name.app.clone());
-                }
-                self.index.put(before, view.clone());
-            }
-            if let Some(entry) = self.entries.get_mut(&serial) {
-                entry.view = Some(view);
-            }
-        }
-    }
 }
 
 fn revision_of(event: &Event) -> Revision {
@@ -438,42 +275,4 @@ fn revision_of(event: &Event) -> Revision {
 
 fn plain<T>((record, revision): (Versioned<T>, Revision)) -> At<T> {
     At { record: record.record, revision }
-}
-
-/// The view of a workload at `at`, and whether a subscriber of everything sees a difference to the one before.
-fn make_view(serial: Serial, entry: &Entry, slot: &NodeSlot, at: Revision) -> (WorkloadView, bool) {
-    let status = entry.placement.engine_id.as_ref().and_then(|id| slot.statuses.get(id));
-    let life: &Arc<NodeLife> = &slot.life;
-    let mut view = WorkloadView {
-        placement: entry.placement.clone(),
-        placement_revision: entry.placement_revision,
-        status: status.map(|status| status.record.clone()),
-        status_revision: status.map(|status| status.revision).unwrap_or_default(),
-        expired: entry.expired && status.is_none(),
-        life: life.clone(),
-        changed: at,
-        status_changed: at,
-        removed: false,
-        serial,
-        encoded: OnceLock::new(),
-    };
-    match &entry.view {
-        Some(before) => {
-            let (was, is) = (before.shown(), view.shown());
-            let same = was == is && before.placement_revision == view.placement_revision && before.life == view.life;
-            if was.plainly_equals(&is) {
-                view.status_changed = before.status_changed;
-            }
-            if same {
-                view.changed = before.changed;
-            }
-            (view, !same)
-        }
-        None => {
-            if view.status.is_none() {
-                view.status_changed = Revision(0);
-            }
-            (view, true)
-        }
-    }
 }
