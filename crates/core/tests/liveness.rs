@@ -180,3 +180,44 @@ async fn workloads_down_is_one_write_and_the_agent_is_asked_for_everything() {
     assert!(core.status_of(&id).await.running, "the same words, but of after");
     core.stop().await;
 }
+
+#[tokio::test]
+async fn an_agent_of_a_node_that_was_added_again_must_register_again() {
+    let mut core = start().await.with_nodes(&["n1"]).await;
+    let incarnation = {
+        let _first = beating(&core, "n1").await;
+        beating(&core, "n1").await.incarnation
+    };
+    core.client.remove_node(pb::RemoveNodeOptions { nodename: "n1".into() }).await.unwrap();
+    let beat = agent::BeatRequest { nodename: "n1".into(), incarnation, runtime_ok: true, lease_ttl_ms: 0 };
+    let gone = core.agent.beat(beat.clone()).await.unwrap_err();
+    assert_eq!((gone.code(), gone.message()), (tonic::Code::NotFound, "bad `Count` value: key: /node/n1"));
+    core.client.add_node(node("n1")).await.unwrap();
+    let unknown = core.agent.beat(beat).await.unwrap_err();
+    assert_eq!(unknown.code(), tonic::Code::NotFound);
+    assert!(unknown.message().contains("register again"), "{}", unknown.message());
+    assert_eq!(core.node_state("n1").await, ("new".into(), 0), "nothing of the former node is left");
+    core.stop().await;
+}
+
+#[tokio::test]
+async fn a_core_that_starts_again_knows_the_leases_and_asks_for_everything() {
+    let mut core = start().await.with_nodes(&["n1"]).await;
+    let id = core.deployed(deploy("app", 1)).await.remove(0);
+    let incarnation = {
+        let agent_of_n1 = beating(&core, "n1").await;
+        report_running(&mut core, agent_of_n1.incarnation, 1, &id).await;
+        agent_of_n1.incarnation
+    };
+    let (folder, fakes) = (core.folder.clone(), core.fakes.clone());
+    core.stop().await;
+    let mut core = support::start_on(folder, fakes, |_| ()).await;
+    assert_eq!(core.node_state("n1").await, ("ready".into(), 0));
+    assert!(core.status_of(&id).await.running);
+    let beat = agent::BeatRequest { nodename: "n1".into(), incarnation, runtime_ok: true, lease_ttl_ms: 0 };
+    let answer = core.agent.beat(beat).await.unwrap().into_inner();
+    assert_eq!((answer.report_all, answer.superseded), (true, false));
+    report_running(&mut core, incarnation, 2, &id).await;
+    assert!(core.status_of(&id).await.running);
+    core.stop().await;
+}

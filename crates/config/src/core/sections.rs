@@ -30,7 +30,8 @@ pub struct Grpc {
 impl Default for Grpc {
     fn default() -> Self {
         Self {
-            max_concurrent_streams: 100,
+            // The original's 100 would let a client's hundredth watch hold up its calls on the same connection.
+            max_concurrent_streams: 1000,
             max_recv_msg_size: 20 << 20,
             service_discovery_interval: Duration::from_secs(15),
             service_heartbeat_interval: Duration::from_secs(15),

@@ -81,7 +81,7 @@ pub struct BeatAnswer {
 }
 
 /// A time to live in whole seconds that a store accepts.
-fn whole_seconds(ttl: Duration) -> u64 {
+pub(crate) fn whole_seconds(ttl: Duration) -> u64 {
     (ttl.as_secs() + u64::from(ttl.subsec_nanos() > 0)).max(LEASE_TTL_S_MIN)
 }
 
@@ -266,18 +266,24 @@ impl Cluster {
     }
 
     /// Whether an agent of a higher number registered. One that the cache does not know yet is looked up.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for a number that was never handed out: the node was removed and added again since, and the
+    /// agent must register.
     async fn is_superseded(&self, node: &NodeName, cached: Option<&AgentRecord>, incarnation: i64) -> Result<bool> {
         let known = cached.map_or(0, |agent| agent.incarnation).max(self.agents.get(node).incarnation);
-        if known == incarnation {
-            return Ok(false);
-        }
-        if known > incarnation {
-            return Ok(true);
+        if known >= incarnation {
+            return Ok(known > incarnation);
         }
         let found = read(&*self.kv, &[keys::agent(node)]).await?;
         let stored = found.values[0].as_ref().and_then(|kv| record::decode::<AgentRecord>(&kv.value).ok());
-        // A number that was never handed out is of a node that was removed and added again: it must register.
-        Ok(stored.is_none_or(|agent| agent.incarnation != incarnation))
+        let stored = stored.map_or(0, |agent| agent.incarnation);
+        if stored < incarnation {
+            return Err(Error::NotFound(format!(
+                "node {node} has no agent with incarnation {incarnation}; register again"
+            )));
+        }
+        Ok(stored > incarnation)
     }
 
     /// Renews the lease that `alive` is bound to, or binds it to a new one. Answers whether the lease was there. `shown` =

@@ -1,6 +1,6 @@
 //! The right to judge: one core has it, bound to a lease.
 
-use crate::keys;
+use crate::{cluster::agent::whole_seconds, keys};
 use eru_kv::{Durability, Error, Guard, Kv, LeaseId, Op, Result, Txn};
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
@@ -19,7 +19,7 @@ pub(super) struct Holder {
 
 impl Holder {
     pub(super) fn new(kv: Arc<dyn Kv>, instance: String, ttl: Duration, alone: bool) -> Self {
-        Self { kv, instance, ttl, alone, held: None }
+        Self { kv, instance, ttl: Duration::from_secs(whole_seconds(ttl)), alone, held: None }
     }
 
     /// Takes or renews the right when it is time to. Answers whether it is held.

@@ -1,6 +1,7 @@
 //! A core says that it is there.
 
 use crate::{
+    cluster::agent::whole_seconds,
     keys,
     record::{self, CoreRecord, Versioned},
 };
@@ -27,6 +28,7 @@ impl Registration {
     /// Registers the core. `alone` = no other core can be on this store, so registrations that are there are of cores that
     /// died, and go.
     pub(super) async fn register(kv: Arc<dyn Kv>, record: CoreRecord, ttl: Duration, alone: bool) -> Result<Self> {
+        let ttl = Duration::from_secs(whole_seconds(ttl));
         let mut registration = Self { kv, record, ttl, lease: LeaseId(0) };
         if alone {
             let txn = Txn { then: vec![Op::Delete(keys::cores())], ..Txn::default() };

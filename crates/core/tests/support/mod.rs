@@ -48,7 +48,17 @@ pub async fn start_on(
     fakes: Arc<FakeRegistry>,
     change: impl FnOnce(&mut CoreOptions),
 ) -> TestCore {
-    let kv = Embedded::open(folder.path(), EmbeddedOptions::default()).unwrap();
+    // A core that was stopped a moment ago lets go of its folder when the last part of it is dropped.
+    let kv = eventually("the folder to be free", || {
+        let opened = Embedded::open(folder.path(), EmbeddedOptions::default());
+        async move {
+            match opened {
+                Err(eru_kv::Error::Locked(_)) => None,
+                opened => Some(opened.unwrap()),
+            }
+        }
+    })
+    .await;
     let mut options = CoreOptions::new(kv, StoreClass::Embedded, Listen::Address(BindAddress::loopback(0)));
     options.fakes = Some(fakes.clone());
     options.settings.liveness =
