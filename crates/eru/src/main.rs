@@ -17,7 +17,12 @@ fn main() -> ExitCode {
     match program {
         program::Program::Shim => shim(&args),
         program::Program::Hello => eru_hello::main(args),
-        program::Program::Cli => eru_cli::run(args),
+        program::Program::Cli => {
+            if program::asks_for_help(&args) {
+                print!("{}", program::DAEMONS_HELP);
+            }
+            eru_cli::run(args)
+        }
         program::Program::Up => up::main(args),
         program::Program::Down => down::main(args),
         program::Program::Core => daemon::core(args),

@@ -26,6 +26,26 @@ pub enum Program {
     Shim,
 }
 
+/// What `eru` is beyond the command line; its help begins with this.
+pub const DAEMONS_HELP: &str = "\
+Start here:
+  eru up [SPEC..]              core, agent and controller on this machine, and the specs kept alive
+  eru down                     remove everything that `eru up` runs
+  eru core --config FILE       core alone, on an embedded store or etcd      (help: eru-core --help)
+  eru controller [OPTIONS]     the controller alone                          (help: eru controller --help)
+  eru hello [OPTIONS]          the small HTTP server of the examples         (help: eru hello --help)
+
+The command line, also as eru-cli:
+
+";
+
+/// Whether `eru` was called for its own help.
+pub fn asks_for_help(args: &[OsString]) -> bool {
+    let called_eru = args.first().is_some_and(|arg| Path::new(arg).file_name().is_some_and(|name| name == "eru"));
+    let word = args.get(1).and_then(|arg| arg.to_str());
+    called_eru && args.len() <= 2 && matches!(word, None | Some("--help" | "-h" | "help"))
+}
+
 /// The program and its arguments, its own name first, as `clap` wants them.
 pub fn choose(mut args: Vec<OsString>) -> (Program, Vec<OsString>) {
     if args.is_empty() {

@@ -148,7 +148,8 @@ mod tests {
             memory_limit: MemoryBytes(lim),
             ..Resources::default()
         };
-        for (given, want) in [((0, 5), (5, 5)), ((5, 0), (5, 0)), ((3, 5), (3, 5)), ((7, 5), (7, 7)), ((0, 0), (0, 0))] {
+        for (given, want) in [((0, 5), (5, 5)), ((5, 0), (5, 0)), ((3, 5), (3, 5)), ((7, 5), (7, 7)), ((0, 0), (0, 0))]
+        {
             let got = r(given.0, given.1).normalised();
             assert_eq!((got.memory_request.0, got.memory_limit.0), want, "{given:?}");
         }
