@@ -148,6 +148,16 @@ impl Cluster {
         }
     }
 
+    /// Whether the engine of a node answers, as far as a node that is held to be dead may answer.
+    pub(crate) async fn answers(&self, node: &NodeName) -> bool {
+        let Some(view) = self.cache.node(node) else { return false };
+        let Ok(engine) = self.engines.open(&view.record.endpoint) else { return false };
+        if view.state() == NodeState::Lost {
+            return engine.vouches(self.settings.connection_timeout).await;
+        }
+        matches!(tokio::time::timeout(self.settings.connection_timeout, engine.runtime.ping()).await, Ok(Ok(())))
+    }
+
     /// Refuses a workload that runs.
     async fn check_stopped(&self, current: &Current) -> Result<()> {
         let Some(id) = &current.placement.engine_id else { return Ok(()) };

@@ -6,8 +6,12 @@ use crate::{
     cluster::{Cluster, Current, Error, Result, is_silence},
     record::PlacementState,
 };
+use eru_types::NodeName;
 use futures::{StreamExt, stream};
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashSet},
+    sync::Arc,
+};
 
 /// Placements worked on at a time; the engines have bounds of their own.
 const AT_A_TIME: usize = 64;
@@ -45,6 +49,8 @@ pub(super) async fn look(cluster: &Arc<Cluster>, alone: bool) -> Result<usize> {
             && (placement.core == cluster.instance || !live.contains(&placement.core))
     };
     let views: Vec<_> = cluster.cache.placements().into_iter().filter(abandoned).collect();
+    let answering = answering(cluster, views.iter().map(|view| view.placement.node.clone()).collect()).await;
+    let views = views.into_iter().filter(|view| answering.contains(&view.placement.node));
     let dealt_with = stream::iter(views)
         .map(|view| recover(cluster, view))
         .buffer_unordered(AT_A_TIME)
@@ -55,6 +61,12 @@ pub(super) async fn look(cluster: &Arc<Cluster>, alone: bool) -> Result<usize> {
         tracing::info!(placements = dealt_with, "recovered what a core left half done");
     }
     Ok(dealt_with)
+}
+
+/// Those nodes whose engines answer: one question each, however many placements wait for it.
+async fn answering(cluster: &Cluster, nodes: BTreeSet<NodeName>) -> HashSet<NodeName> {
+    let asked = nodes.into_iter().map(|node| async move { cluster.answers(&node).await.then_some(node) });
+    stream::iter(asked).buffer_unordered(AT_A_TIME).filter_map(std::future::ready).collect().await
 }
 
 /// Deals with one placement; whether anything came of it.
@@ -91,9 +103,6 @@ async fn recover_held(cluster: &Cluster, mut current: Current) -> Result<bool> {
             Ok(true)
         }
         PlacementState::Removing => {
-            if !cluster.is_reachable(&current.placement.node).await {
-                return Ok(false);
-            }
             cluster.remove_from_engine(&current.placement, true).await?;
             cluster.finish_removal(&current).await?;
             Ok(true)

@@ -160,3 +160,26 @@ async fn a_core_that_was_only_slow_stops_when_it_is_taken_over() {
     world.check(&other).await;
     assert!(world.engine("n0").list(&Labels::default()).await.unwrap().is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_that_does_not_answer_is_waited_for_without_a_write() {
+    let world = World::new();
+    let (faults, mut reached) = stop_at("deploy.created", 1);
+    let first = world.core_with("first", faults).await;
+    nodes(&first, 1, 64 * GIB).await;
+    let outcomes = first.deploy(request(&options(3))).await.unwrap();
+    within(reached.wait_for(|count| *count == 3)).await.unwrap();
+    first.tasks.die();
+    drop(outcomes);
+    let second = world.core("second").await;
+    // Opening an endpoint applies its options, so it is opened before it goes down.
+    second.engines.open("fake://n0").unwrap();
+    world.engine("n0").set_down(true);
+    let before = world.kv.revision().await.unwrap();
+    assert_eq!(recovery::look(&second, true).await.unwrap(), 0);
+    assert_eq!(world.kv.revision().await.unwrap(), before);
+    world.engine("n0").set_down(false);
+    assert_eq!(recovery::look(&second, true).await.unwrap(), 3);
+    assert_eq!(world.placements().await.len(), 3);
+    world.check(&second).await;
+}
