@@ -49,9 +49,16 @@ impl<T> std::ops::DerefMut for Versioned<T> {
     }
 }
 
+/// What most records need, in bytes: a buffer that does not have to grow.
+const ENCODED_BYTES: usize = 512;
+
 /// The value for the store.
 pub fn encode<T: Serialize>(record: &Versioned<T>) -> bytes::Bytes {
-    serde_json::to_vec(record).expect("records hold only strings, numbers and maps with text keys").into()
+    let mut value = Vec::with_capacity(ENCODED_BYTES);
+    serde_json::to_writer(&mut value, record).expect("records hold only strings, numbers and maps with text keys");
+    // It stays in memory for as long as it is the newest.
+    value.shrink_to_fit();
+    value.into()
 }
 
 /// Reads a value from the store.

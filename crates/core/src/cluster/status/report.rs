@@ -52,12 +52,12 @@ pub(super) struct Stored {
 pub(super) struct Prepared {
     pub(super) record: Arc<Versioned<StatusRecord>>,
     pub(super) value: Bytes,
-    /// What the store said, where the cache did not know the workload.
-    pub(super) stored: Option<Stored>,
+    /// What was stored when it was prepared.
+    pub(super) stored: Stored,
 }
 
 impl Prepared {
-    pub(super) fn new(report: Report, node: NodeName, generation: i64, stored: Option<Stored>) -> Self {
+    pub(super) fn new(report: Report, node: NodeName, generation: i64, stored: Stored) -> Self {
         let Report { id, incarnation, seq, ttl_s, status, .. } = report;
         let record = Versioned::new(StatusRecord { id, node, incarnation, seq, generation, ttl_s, status });
         Self { value: record::encode(&record), record: Arc::new(record), stored }

@@ -29,6 +29,10 @@ const CONFLICTS_MAX: usize = 4;
 /// Most order marks of reports that changed nothing; beyond it they are forgotten, which costs a redundant write at most.
 const SEEN_MAX: usize = 100_000;
 
+/// Most writes that are remembered until the cache shows them; a report that misses one is refused by its guard and
+/// compared again.
+const WRITTEN_MAX: usize = 16_384;
+
 struct Call {
     reports: Vec<Prepared>,
     reply: oneshot::Sender<Result<Vec<Outcome>, Arc<eru_kv::Error>>>,
@@ -51,6 +55,7 @@ impl StatusWriter {
             cache: cache.clone(),
             calls,
             written: HashMap::new(),
+            shown: Revision::default(),
             seen: HashMap::new(),
             leases: Leases::default(),
         };
@@ -93,7 +98,10 @@ impl StatusWriter {
     /// Finds the workload, in the cache or else in the store.
     async fn prepare(&self, report: Report) -> Result<Result<Prepared, Outcome>> {
         let (node, generation, stored) = match self.cache.workload(&report.id) {
-            Some(view) if !view.removed => (view.placement.node.clone(), view.life.generation, None),
+            Some(view) if !view.removed => {
+                let stored = Stored { record: view.status.clone(), revision: view.status_revision };
+                (view.placement.node.clone(), view.life.generation, stored)
+            }
             _ => {
                 let found = read(&*self.kv, &[keys::index(&report.id)]).await?;
                 let Some(index) = &found.values[0] else { return Ok(Err(Outcome::Unknown)) };
@@ -101,7 +109,7 @@ impl StatusWriter {
                 let node = index.record.node;
                 let stored = stored(&*self.kv, &node, &report.id).await?;
                 let generation = self.cache.node(&node).map_or(0, |view| view.verdict.generation);
-                (node, generation, Some(stored))
+                (node, generation, stored)
             }
         };
         if report.node.as_ref().is_some_and(|said| *said != node) {
@@ -124,9 +132,18 @@ async fn stored(kv: &dyn Kv, node: &eru_types::NodeName, id: &EngineId) -> eru_k
 struct Pending {
     report: Prepared,
     base: Revision,
-    /// (call, place in the call).
-    waiting: Vec<(usize, usize)>,
+    /// Who waits for it: (call, place in the call). Nearly always one.
+    first: (usize, usize),
+    others: Vec<(usize, usize)>,
     lease: LeaseId,
+}
+
+impl Pending {
+    fn tell(&self, outcome: Outcome, outcomes: &mut [Vec<Outcome>]) {
+        for (call, place) in std::iter::once(&self.first).chain(&self.others) {
+            outcomes[*call][*place] = outcome;
+        }
+    }
 }
 
 /// Writes the reports of all calls.
@@ -134,8 +151,10 @@ pub(crate) struct StatusService {
     kv: Arc<dyn Kv>,
     cache: Arc<Cache>,
     calls: mpsc::Receiver<Call>,
-    /// What was written and the cache may not show yet.
+    /// What was written and those who prepare reports may not have seen yet.
     written: HashMap<EngineId, Stored>,
+    /// What the cache showed when [`Self::written`] was tidied last.
+    shown: Revision,
     /// Newest (incarnation, sequence) of reports that changed nothing.
     seen: HashMap<EngineId, (i64, i64)>,
     leases: Leases,
@@ -175,8 +194,12 @@ impl StatusService {
             // Who gave up waiting does not want to know.
             let _ = reply.send(result.clone().map(|()| outcomes));
         }
-        let shown = self.cache.revision();
-        self.written.retain(|_, stored| stored.revision > shown);
+        // What waits in the queue was prepared before this moment, and what comes later is prepared with what is shown now:
+        // so what was shown a queue ago can go.
+        if self.calls.is_empty() || self.written.len() > WRITTEN_MAX {
+            let shown = std::mem::replace(&mut self.shown, self.cache.revision());
+            self.written.retain(|_, stored| stored.revision > shown);
+        }
     }
 
     async fn write_all(&mut self, calls: Vec<Vec<Prepared>>, outcomes: &mut [Vec<Outcome>]) -> eru_kv::Result<()> {
@@ -197,9 +220,7 @@ impl StatusService {
             reports = pending.len(),
             "reports lost against another core again and again; left to be sent again"
         );
-        for (call, place) in pending.into_iter().flat_map(|p| p.waiting) {
-            outcomes[call][place] = Outcome::Unknown;
-        }
+        pending.iter().for_each(|one| one.tell(Outcome::Unknown, outcomes));
         Ok(())
     }
 
@@ -211,7 +232,7 @@ impl StatusService {
         pending: &mut HashMap<EngineId, Pending>,
     ) -> eru_kv::Result<Outcome> {
         let id = report.record.id.clone();
-        let stored = self.stored(&id, report.stored.take());
+        let stored = self.stored(&id, std::mem::take(&mut report.stored));
         let mut slot = pending.entry(id.clone());
         let known = match &mut slot {
             Entry::Occupied(waiting) => {
@@ -223,7 +244,7 @@ impl StatusService {
             Decision::Stale => return Ok(Outcome::Stale),
             Decision::Same => {
                 if let Entry::Occupied(mut waiting) = slot {
-                    waiting.get_mut().waiting.push(waiter);
+                    waiting.get_mut().others.push(waiter);
                     return Ok(Outcome::Stored);
                 }
                 if report.record.ttl_s == 0 || self.leases.renew(&*self.kv, &report.record).await?.is_some() {
@@ -240,29 +261,22 @@ impl StatusService {
                 let waiting = waiting.get_mut();
                 waiting.report = report;
                 waiting.lease = lease;
-                waiting.waiting.push(waiter);
+                waiting.others.push(waiter);
             }
             Entry::Vacant(slot) => {
-                slot.insert(Pending { report, base: known.revision, waiting: vec![waiter], lease });
+                slot.insert(Pending { report, base: known.revision, first: waiter, others: Vec::new(), lease });
             }
         }
         Ok(Outcome::Stored)
     }
 
-    /// The newest that is known to be stored.
-    fn stored(&self, id: &EngineId, asked: Option<Stored>) -> Stored {
-        let mut newest = asked.unwrap_or_default();
-        if let Some(written) = self.written.get(id)
-            && written.revision > newest.revision
-        {
-            newest = written.clone();
+    /// The newest that is known to be stored: a report that was prepared before another one of the same workload was
+    /// written does not know of that one.
+    fn stored(&self, id: &EngineId, prepared: Stored) -> Stored {
+        match self.written.get(id) {
+            Some(written) if written.revision > prepared.revision => written.clone(),
+            _ => prepared,
         }
-        if let Some(view) = self.cache.workload(id)
-            && view.status_revision > newest.revision
-        {
-            newest = Stored { record: view.status.clone(), revision: view.status_revision };
-        }
-        newest
     }
 
     fn note_seen(&mut self, record: &StatusRecord) {
@@ -291,11 +305,7 @@ impl StatusService {
                     let outcome = self.refused(&mut one).await?;
                     match outcome {
                         None => again.push(one),
-                        Some(outcome) => {
-                            for (call, place) in one.waiting {
-                                outcomes[call][place] = outcome;
-                            }
-                        }
+                        Some(outcome) => one.tell(outcome, outcomes),
                     }
                 }
             }
