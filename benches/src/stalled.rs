@@ -9,7 +9,14 @@ use crate::{
 };
 use anyhow::Result;
 use eru_testkit::Percentiles;
-use std::{path::Path, time::Duration};
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 const STALLED: usize = 100;
 const RATE: usize = 200;
@@ -26,16 +33,19 @@ pub async fn run(binary: &Path) -> Result<()> {
     let ids = cluster.deploy(10_000).await?;
     let stalled = subscriber::open(&cluster.address, STALLED).await?;
     let mut live = subscriber::open(&cluster.address, 1).await?.remove(0);
-    // The first reports fill whatever windows there are; growth is counted from then on.
-    fanout::write(&cluster, &ids, RATE, Duration::from_secs(5)).await?;
-    let before = resident_bytes(cluster.pid)?;
+    let counted = Arc::new(AtomicBool::new(false));
+    let flag = counted.clone();
     let reader = tokio::spawn(async move {
         let mut ages = Vec::new();
         while let Ok(Ok(Some(message))) = tokio::time::timeout(Duration::from_secs(1), live.message()).await {
-            ages.extend(message.age().filter(|age| *age < Duration::from_secs(4)));
+            ages.extend(message.age().filter(|_| flag.load(Ordering::Relaxed)));
         }
         ages
     });
+    // The first reports fill whatever windows there are; growth is counted from then on.
+    fanout::write(&cluster, &ids, RATE, Duration::from_secs(10)).await?;
+    counted.store(true, Ordering::Relaxed);
+    let before = resident_bytes(cluster.pid)?;
     fanout::write(&cluster, &ids, RATE, SPAN).await?;
     let after = resident_bytes(cluster.pid)?;
     drop(stalled);
