@@ -5,16 +5,16 @@
 //! core left; [`keys`] spells the store's keys and [`record`] its values.
 
 pub mod cache;
+pub mod cluster;
 pub mod fault;
 pub mod keys;
-pub mod record;
-pub mod recovery;
-pub mod watch;
-pub mod cluster;
 pub mod liveness;
 pub mod options;
+pub mod record;
+pub mod recovery;
 pub mod rpc;
 pub mod server;
+pub mod watch;
 
 pub use options::{CoreOptions, Listen, StoreClass};
 pub use server::{BuildError, Core, CoreHandle};

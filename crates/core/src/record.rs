@@ -350,4 +350,3 @@ pub struct CoreRecord {
     /// Where its API is.
     pub address: String,
 }
-

@@ -1,6 +1,8 @@
 //! Whatever protobuf can carry gets an answer: every method with an all-default request, and every field with values
 //! that nobody should send.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
 mod support;
 
 use bytes::{Buf, BufMut, Bytes};

@@ -1,5 +1,7 @@
 //! The server itself: who may come in, what it offers, how it ends.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
 mod support;
 
 use eru_api::pb;

@@ -1,5 +1,7 @@
 //! Signs of life, verdicts, and what they do to what is shown.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
 mod support;
 
 use eru_api::{agent, pb};

@@ -1,5 +1,7 @@
 //! Pods and nodes through the public API.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
 mod support;
 
 use eru_api::pb;

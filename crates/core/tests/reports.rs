@@ -1,5 +1,7 @@
 //! Reports of workloads: through the original's API and through our agents'.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
 mod support;
 
 use eru_api::{

@@ -2,14 +2,15 @@
 
 use super::{check, service::CoreService, streams::Answers};
 use crate::{
-    cache::{WorkloadFilter, to_pb_workload},
+    cache::{WorkloadFilter, WorkloadView, to_pb_workload},
     cluster::{Error, Result},
+    watch::{Frame, serve::Frames},
 };
 use eru_api::pb;
 use eru_kv::Revision;
 use eru_types::{limits::LIST_LEN_MAX, name::excerpt};
 use futures::{StreamExt, stream};
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 /// How long a list waits for the revision that it must not be older than.
 const MIN_REVISION_PATIENCE: Duration = Duration::from_secs(5);
@@ -17,7 +18,18 @@ const MIN_REVISION_PATIENCE: Duration = Duration::from_secs(5);
 const OWNER_BYTES_MAX: usize = 128;
 
 impl CoreService {
+    /// The workloads, encoded: the bytes that subscribers get as well.
+    pub(crate) async fn workload_frames(&self, request: pb::ListWorkloadsOptions) -> Result<Frames> {
+        let views = self.listed(request).await?;
+        Ok(stream::iter(views).map(|view| Ok(Frame::listed(&view))).boxed())
+    }
+
     pub(super) async fn workload_list(&self, request: pb::ListWorkloadsOptions) -> Result<Answers<pb::Workload>> {
+        let views = self.listed(request).await?;
+        Ok(stream::iter(views).map(|view| Ok(to_pb_workload(&view))).boxed())
+    }
+
+    async fn listed(&self, request: pb::ListWorkloadsOptions) -> Result<Vec<Arc<WorkloadView>>> {
         if request.owner.len() > OWNER_BYTES_MAX {
             let text = format!("owner must be at most {OWNER_BYTES_MAX} bytes, got \"{}\"", excerpt(&request.owner));
             return Err(Error::Invalid(text));
@@ -38,7 +50,7 @@ impl CoreService {
         self.catch_up(request.min_revision).await?;
         let mut views = self.cluster.cache.workloads(&filter);
         views.truncate(limit);
-        Ok(stream::iter(views).map(|view| Ok(to_pb_workload(&view))).boxed())
+        Ok(views)
     }
 
     pub(super) async fn workload_list_node(&self, request: pb::GetNodeOptions) -> Result<pb::Workloads> {

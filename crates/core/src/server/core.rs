@@ -15,7 +15,7 @@ use crate::{
     record::CoreRecord,
     recovery::{self, RecoveryOptions},
     rpc,
-    watch::serve::intercept,
+    watch::serve::{List, intercept},
 };
 use eru_api::{FILE_DESCRIPTOR_SET, agent::agent_server::AgentServer, pb::core_rpc_server::CoreRpcServer};
 use rand::Rng;
@@ -216,7 +216,13 @@ impl Core {
         let v1alpha = reflection().build_v1alpha().map_err(|e| BuildError::Reflection(e.to_string()))?;
         let bytes_max = self.limits.recv_message_bytes_max;
         let core = CoreRpcServer::new(self.service.clone()).max_decoding_message_size(bytes_max);
-        let core = intercept(core, self.cluster.cache.clone(), self.service.stream_limits(), self.stopping.clone());
+        let service = self.service.clone();
+        let list: List = Arc::new(move |request| {
+            let service = service.clone();
+            Box::pin(async move { Ok(service.workload_frames(request).await?) })
+        });
+        let (cache, limits) = (self.cluster.cache.clone(), self.service.stream_limits());
+        let core = intercept(core, cache, limits, list, self.stopping.clone());
         let agent = AgentServer::new(rpc::AgentService::new(self.cluster.clone())).max_decoding_message_size(bytes_max);
         Ok(router::Builder::default()
             .add(CoreRpcServer::<rpc::CoreService>::NAME, core)

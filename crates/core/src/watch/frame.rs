@@ -5,10 +5,17 @@ use crate::cache::{Cache, WorkloadView, to_pb_status, wire};
 use bytes::Bytes;
 use eru_api::pb::{self, workload_status_stream_message::Kind};
 use eru_kv::Revision;
-use prost::Message;
+use prost::{
+    Message,
+    encoding::{WireType, decode_key, decode_varint},
+};
+use std::ops::Range;
 
 /// `delete = false`, spelled out: of a scalar that is there twice, the last one counts.
 const NOT_DELETED: [u8; 2] = [5 << 3, 0];
+
+/// Number of `workload` in `WorkloadStatusStreamMessage`.
+const WORKLOAD_FIELD: u32 = 2;
 
 /// One `WorkloadStatusStreamMessage`, encoded. Two parts that are one message when they are put together.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +45,13 @@ impl Frame {
         Self { body: body(view), tail }
     }
 
+    /// The workload alone, as `ListWorkloads` sends it: the second field of what subscribers get.
+    pub(crate) fn listed(view: &WorkloadView) -> Self {
+        let body = body(view);
+        let workload = field(&body, WORKLOAD_FIELD).map(|range| body.slice(range)).unwrap_or_default();
+        Self { body: workload, tail: Vec::new() }
+    }
+
     /// Everything up to `revision` was sent.
     pub(crate) fn mark(kind: Kind, cache: &Cache, revision: Revision) -> Self {
         let token = Token::encode(cache.identity(), revision);
@@ -63,6 +77,24 @@ impl Frame {
         message.merge(self.tail.as_slice())?;
         Ok(message)
     }
+}
+
+/// Where the content of a length-delimited field is. Every field before it is one as well.
+fn field(message: &[u8], number: u32) -> Option<Range<usize>> {
+    let mut rest = message;
+    while !rest.is_empty() {
+        let (found, wire) = decode_key(&mut rest).ok()?;
+        if wire != WireType::LengthDelimited {
+            return None;
+        }
+        let len = usize::try_from(decode_varint(&mut rest).ok()?).ok()?;
+        let start = message.len() - rest.len();
+        rest = rest.get(len..)?;
+        if found == number {
+            return Some(start..start + len);
+        }
+    }
+    None
 }
 
 fn ours(kind: Kind, revision: Revision, resume_token: Bytes, reason: &str) -> Vec<u8> {
@@ -96,4 +128,27 @@ fn message(view: &WorkloadView) -> pb::WorkloadStatusStreamMessage {
         return pb::WorkloadStatusStreamMessage { id, workload, error, delete: true, ..Default::default() };
     }
     pb::WorkloadStatusStreamMessage { id, workload, status: Some(status), delete: view.expired, ..Default::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_is_found_between_others() {
+        let workload = pb::Workload { id: "w".into(), name: "n".into(), ..Default::default() };
+        let message = pb::WorkloadStatusStreamMessage {
+            id: "w".into(),
+            workload: Some(workload.clone()),
+            error: "e".into(),
+            delete: true,
+            ..Default::default()
+        };
+        let bytes = message.encode_to_vec();
+        let range = field(&bytes, WORKLOAD_FIELD).unwrap();
+        assert_eq!(pb::Workload::decode(&bytes[range]).unwrap(), workload);
+        assert_eq!(field(&bytes, 5), None, "a scalar has no content of its own");
+        assert_eq!(field(&[], WORKLOAD_FIELD), None);
+        assert_eq!(field(&bytes[..6], WORKLOAD_FIELD), None, "cut off");
+    }
 }

@@ -1,5 +1,5 @@
-//! `WorkloadStatusStream` in front of the generated server: its messages are bytes already, and the generated code could
-//! only encode them again for each subscriber.
+//! `WorkloadStatusStream` and `ListWorkloads` in front of the generated server: their messages are bytes already, and the
+//! generated code could only encode them again for each client.
 
 use super::{Frame, StreamLimits, Subscribe, subscribe};
 use crate::cache::Cache;
@@ -10,6 +10,7 @@ use prost::Message;
 use std::{
     convert::Infallible,
     future::{Ready, ready},
+    marker::PhantomData,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -23,8 +24,9 @@ use tonic::{
     server::{Grpc, NamedService, ServerStreamingService},
 };
 
-/// The one method that is answered here.
-const PATH: &str = "/pb.CoreRPC/WorkloadStatusStream";
+/// The methods that are answered here.
+const STATUS_STREAM: &str = "/pb.CoreRPC/WorkloadStatusStream";
+const LIST: &str = "/pb.CoreRPC/ListWorkloads";
 /// Largest request, in bytes: the most and longest labels, and a token.
 const REQUEST_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// What an idle stream holds ready for its next message, in bytes: a small message. tonic's own 8 KiB would be most of
@@ -33,16 +35,26 @@ const BUFFER_BYTES: usize = 1024;
 /// How many bytes are put together before they are sent, while more messages are ready.
 const BATCH_BYTES: usize = 32 * 1024;
 
-/// Puts `WorkloadStatusStream` in front of `inner`, which answers everything else.
-pub fn intercept<S>(inner: S, cache: Arc<Cache>, limits: StreamLimits, shutdown: CancellationToken) -> Intercept<S> {
-    Intercept { inner, method: StatusStream { cache, limits, shutdown } }
+/// Answers `ListWorkloads` in encoded form.
+pub type List = Arc<dyn Fn(pb::ListWorkloadsOptions) -> BoxFuture<'static, Result<Frames, Status>> + Send + Sync>;
+
+/// Puts `WorkloadStatusStream` and `ListWorkloads` in front of `inner`, which answers everything else.
+pub fn intercept<S>(
+    inner: S,
+    cache: Arc<Cache>,
+    limits: StreamLimits,
+    list: List,
+    shutdown: CancellationToken,
+) -> Intercept<S> {
+    Intercept { inner, status: StatusStream { cache, limits, shutdown }, list: ListMethod(list) }
 }
 
-/// A server of `CoreRPC` with our `WorkloadStatusStream`.
+/// A server of `CoreRPC` with our own way of its two large streams.
 #[derive(Clone)]
 pub struct Intercept<S> {
     inner: S,
-    method: StatusStream,
+    status: StatusStream,
+    list: ListMethod,
 }
 
 impl<S: NamedService> NamedService for Intercept<S> {
@@ -65,15 +77,42 @@ where
     }
 
     fn call(&mut self, request: http::Request<B>) -> Self::Future {
-        if request.uri().path() != PATH {
-            return self.inner.call(request).boxed();
+        match request.uri().path() {
+            STATUS_STREAM => answer(self.status.clone(), request),
+            LIST => answer(self.list.clone(), request),
+            _ => self.inner.call(request).boxed(),
         }
-        let method = self.method.clone();
-        async move {
-            let mut grpc = Grpc::new(FrameCodec).apply_max_message_size_config(Some(REQUEST_BYTES_MAX), None);
-            Ok(grpc.server_streaming(method, request).await)
-        }
-        .boxed()
+    }
+}
+
+fn answer<M, R, B>(method: M, request: http::Request<B>) -> BoxFuture<'static, Result<http::Response<Body>, Infallible>>
+where
+    M: ServerStreamingService<R, Response = Frame> + Send + 'static,
+    M::ResponseStream: Send + 'static,
+    M::Future: Send + 'static,
+    R: Message + Default + 'static,
+    B: HttpBody + Send + 'static,
+    B::Error: Into<StdError> + Send + 'static,
+{
+    async move {
+        let mut grpc =
+            Grpc::new(FrameCodec::<R>::default()).apply_max_message_size_config(Some(REQUEST_BYTES_MAX), None);
+        Ok(grpc.server_streaming(method, request).await)
+    }
+    .boxed()
+}
+
+#[derive(Clone)]
+struct ListMethod(List);
+
+impl ServerStreamingService<pb::ListWorkloadsOptions> for ListMethod {
+    type Response = Frame;
+    type ResponseStream = Frames;
+    type Future = BoxFuture<'static, Result<Response<Frames>, Status>>;
+
+    fn call(&mut self, request: Request<pb::ListWorkloadsOptions>) -> Self::Future {
+        let listed = (self.0)(request.into_inner());
+        async move { listed.await.map(Response::new) }.boxed()
     }
 }
 
@@ -84,7 +123,8 @@ struct StatusStream {
     shutdown: CancellationToken,
 }
 
-type Frames = Pin<Box<dyn Stream<Item = Result<Frame, Status>> + Send>>;
+/// Encoded messages.
+pub type Frames = Pin<Box<dyn Stream<Item = Result<Frame, Status>> + Send>>;
 
 impl ServerStreamingService<pb::WorkloadStatusStreamOptions> for StatusStream {
     type Response = Frame;
@@ -104,25 +144,31 @@ impl StatusStream {
 }
 
 /// Requests are decoded as ever; answers are bytes.
-#[derive(Debug, Clone, Copy, Default)]
-struct FrameCodec;
+#[derive(Debug)]
+struct FrameCodec<R>(PhantomData<fn() -> R>);
 
-impl Codec for FrameCodec {
+impl<R> Default for FrameCodec<R> {
+    fn default() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<R: Message + Default + 'static> Codec for FrameCodec<R> {
     type Encode = Frame;
-    type Decode = pb::WorkloadStatusStreamOptions;
+    type Decode = R;
     type Encoder = Self;
     type Decoder = Self;
 
     fn encoder(&mut self) -> Self {
-        Self
+        Self::default()
     }
 
     fn decoder(&mut self) -> Self {
-        Self
+        Self::default()
     }
 }
 
-impl Encoder for FrameCodec {
+impl<R> Encoder for FrameCodec<R> {
     type Item = Frame;
     type Error = Status;
 
@@ -138,13 +184,12 @@ impl Encoder for FrameCodec {
     }
 }
 
-impl Decoder for FrameCodec {
-    type Item = pb::WorkloadStatusStreamOptions;
+impl<R: Message + Default> Decoder for FrameCodec<R> {
+    type Item = R;
     type Error = Status;
 
-    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Self::Item>, Status> {
-        let options = pb::WorkloadStatusStreamOptions::decode(buffer);
-        options.map(Some).map_err(|error| Status::internal(format!("the request does not decode: {error}")))
+    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<R>, Status> {
+        R::decode(buffer).map(Some).map_err(|error| Status::internal(format!("the request does not decode: {error}")))
     }
 
     fn buffer_settings(&self) -> BufferSettings {

@@ -1,5 +1,6 @@
 //! A whole core in this process: embedded store in a folder of its own, simulated engines, a port of its own.
 #![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use eru_api::{
     agent::agent_client::AgentClient,

@@ -231,16 +231,17 @@ impl StatusService {
         waiter: (usize, usize),
         pending: &mut HashMap<EngineId, Pending>,
     ) -> eru_kv::Result<Outcome> {
-        let id = report.record.id.clone();
-        let stored = self.stored(&id, std::mem::take(&mut report.stored));
-        let mut slot = pending.entry(id.clone());
-        let known = match &mut slot {
+        let prepared = std::mem::take(&mut report.stored);
+        let slot = pending.entry(report.record.id.clone());
+        let known = match &slot {
             Entry::Occupied(waiting) => {
                 Stored { record: Some(waiting.get().report.record.clone()), revision: waiting.get().base }
             }
-            Entry::Vacant(_) => stored,
+            Entry::Vacant(slot) => newest(&self.written, slot.key(), prepared),
         };
-        match decide(&report.record, &known, self.seen.get(&id).copied()) {
+        // Hardly ever is there anything, and asking costs as much as the rest of this.
+        let seen = if self.seen.is_empty() { None } else { self.seen.get(&report.record.id).copied() };
+        match decide(&report.record, &known, seen) {
             Decision::Stale => return Ok(Outcome::Stale),
             Decision::Same => {
                 if let Entry::Occupied(mut waiting) = slot {
@@ -256,7 +257,7 @@ impl StatusService {
             Decision::Write => {}
         }
         let lease = self.leases.for_write(&*self.kv, &report.record).await?;
-        match pending.entry(id) {
+        match slot {
             Entry::Occupied(mut waiting) => {
                 let waiting = waiting.get_mut();
                 waiting.report = report;
@@ -268,15 +269,6 @@ impl StatusService {
             }
         }
         Ok(Outcome::Stored)
-    }
-
-    /// The newest that is known to be stored: a report that was prepared before another one of the same workload was
-    /// written does not know of that one.
-    fn stored(&self, id: &EngineId, prepared: Stored) -> Stored {
-        match self.written.get(id) {
-            Some(written) if written.revision > prepared.revision => written.clone(),
-            _ => prepared,
-        }
     }
 
     fn note_seen(&mut self, record: &StatusRecord) {
@@ -298,7 +290,9 @@ impl StatusService {
             match result {
                 PutOutcome::Written(revision) => {
                     let record = one.report.record;
-                    self.seen.remove(&record.id);
+                    if !self.seen.is_empty() {
+                        self.seen.remove(&record.id);
+                    }
                     self.written.insert(record.id.clone(), Stored { record: Some(record), revision });
                 }
                 PutOutcome::Refused => {
@@ -331,11 +325,26 @@ impl StatusService {
     }
 }
 
+/// The newest that is known to be stored: a report that was prepared before another one of the same workload was written
+/// does not know of that one.
+fn newest(written: &HashMap<EngineId, Stored>, id: &EngineId, prepared: Stored) -> Stored {
+    match written.get(id) {
+        Some(written) if written.revision > prepared.revision => written.clone(),
+        _ => prepared,
+    }
+}
+
 fn guarded(one: &Pending) -> GuardedPut {
     let record: &Versioned<StatusRecord> = &one.report.record;
     let key = keys::status(&record.node, &record.id);
+    let unchanged = Guard::ModRevision(key.clone(), one.base);
     GuardedPut {
-        guards: vec![Guard::Exists(keys::index(&record.id)), Guard::ModRevision(key.clone(), one.base)],
+        // A report that is there proves its workload: both go in one transaction.
+        guards: if one.base == Revision::default() {
+            vec![Guard::Exists(keys::index(&record.id)), unchanged]
+        } else {
+            vec![unchanged]
+        },
         key,
         value: one.report.value.clone(),
         lease: one.lease,

@@ -40,7 +40,8 @@ async fn streams_are_served_and_everything_else_passes() {
     world.pod("p1").node("n1").alive("n1", true);
     world.place("n1", "a_web_AAAAAA", Running, Some("a1")).report("n1", "a1", true, 0).send();
     let shutdown = CancellationToken::new();
-    let service = serve::intercept(Behind, world.cache.clone(), StreamLimits::new(2), shutdown.clone());
+    let list: serve::List = std::sync::Arc::new(|_| Box::pin(async { Err(Status::resource_exhausted("listed")) }));
+    let service = serve::intercept(Behind, world.cache.clone(), StreamLimits::new(2), list, shutdown.clone());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let stop = shutdown.clone();
@@ -53,6 +54,9 @@ async fn streams_are_served_and_everything_else_passes() {
 
     let status = client.info(pb::Empty {}).await.unwrap_err();
     assert_eq!((status.code(), status.message()), (Code::Unimplemented, "/pb.CoreRPC/Info"));
+
+    let listed = client.list_workloads(pb::ListWorkloadsOptions::default()).await.unwrap_err();
+    assert_eq!((listed.code(), listed.message()), (Code::ResourceExhausted, "listed"));
 
     // Headers are there before there is any message.
     let mut plain = client.workload_status_stream(options()).await.unwrap().into_inner();
