@@ -24,6 +24,6 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), CliEr
 }
 
 async fn info(context: &Context) -> Result<(), CliError> {
-    let info = context.ask("Info", context.core()?.info(pb::Empty {})).await?;
+    let info = context.read("Info", pb::Empty {}, async |mut core, o| core.info(o).await).await?;
     context.output.print(&info, || render::core_info(&info))
 }

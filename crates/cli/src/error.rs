@@ -1,7 +1,10 @@
 //! Why a command failed, in the words that its user reads.
 
 use crate::exit::Exit;
+use crate::probe::probe;
+use eru_client::{Address, Error};
 use eru_config::InputError;
+use std::time::Duration;
 use tonic::Status;
 
 /// Why a command failed. `Display` is the whole message.
@@ -17,14 +20,32 @@ pub enum CliError {
     #[error("{}", status_text(.0))]
     Refused(Box<Status>),
     /// Nobody answers.
-    #[error("cannot reach {what} {address}: {reason}")]
+    #[error("cannot reach {what} {}", tried.iter().map(|(a, why)| format!("{a}: {why}")).collect::<Vec<_>>().join("; "))]
     Unreachable {
         /// core or controller.
         what: &'static str,
+        /// Every address that was tried, and why nobody answers there.
+        tried: Vec<(Address, String)>,
+    },
+    /// Somebody of ours was there, and went away in the middle.
+    #[error("connection to {what} {address} broke: {cause}; what was asked may have been done")]
+    Broken {
+        /// core or controller.
+        what: &'static str,
         /// Its address.
-        address: String,
+        address: Address,
         /// Why, in words.
-        reason: String,
+        cause: String,
+    },
+    /// It took too long.
+    #[error("{what} {address} did not answer within {} s; what was asked may have been done", after.as_secs())]
+    Timeout {
+        /// core or controller.
+        what: &'static str,
+        /// Its address.
+        address: Address,
+        /// The time that it had.
+        after: Duration,
     },
     /// Items failed; each was reported already.
     #[error("{0}")]
@@ -44,12 +65,32 @@ pub enum CliError {
 }
 
 impl CliError {
+    /// The error of a call of core or the controller: its own words, or why nobody of ours answers.
+    pub(crate) fn of_call(what: &'static str, error: Error) -> Self {
+        match error {
+            Error::Answered(status) => Self::Refused(status),
+            Error::Unreachable { tried } => {
+                let tried = tried.into_iter().map(|(address, cause)| {
+                    let reason = probe(&address).unwrap_or(cause);
+                    (address, reason)
+                });
+                Self::Unreachable { what, tried: tried.collect() }
+            }
+            Error::Broken { address, cause } => match probe(&address) {
+                Some(reason) => Self::Unreachable { what, tried: vec![(address, reason)] },
+                None => Self::Broken { what, address, cause },
+            },
+            Error::Timeout { address, after } => Self::Timeout { what, address, after },
+        }
+    }
+
     /// The exit code.
     pub fn exit(&self) -> Exit {
         match self {
             Self::Usage(_) | Self::Input(_) => Exit::Usage,
             Self::Refused(status) => Exit::of(status.code()),
-            Self::Unreachable { .. } => Exit::Unreachable,
+            Self::Unreachable { .. } | Self::Broken { .. } => Exit::Unreachable,
+            Self::Timeout { .. } => Exit::Timeout,
             Self::Items(_) | Self::Failed(_) => Exit::Failed,
             Self::Missing(_) => Exit::Missing,
             Self::Interrupted(_) => Exit::Interrupted,

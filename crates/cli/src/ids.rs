@@ -22,8 +22,9 @@ pub(crate) async fn resolve(context: &Context, given: &[String]) -> Result<Vec<S
         Vec::new()
     } else {
         let options = pb::ListWorkloadsOptions::default();
-        let stream = context.ask("ListWorkloads", context.core()?.list_workloads(options)).await?;
-        let workloads = context.collect(stream).await?;
+        let stream =
+            context.read_stream("ListWorkloads", options, async |mut core, o| core.list_workloads(o).await).await?;
+        let workloads = stream.collect().await?;
         workloads.into_iter().map(|workload| (workload.id, workload.name)).collect()
     };
     let mut whole: Vec<String> = Vec::with_capacity(given.len());

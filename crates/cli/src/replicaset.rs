@@ -102,32 +102,34 @@ async fn apply(context: &Context, pod: Option<PodName>, count: Option<i32>, spec
         replicaset_spec(&source.spec, &source.text, &defaults).map_err(|error| CliError::Usage(error.to_string()))?;
     spec.count = count.unwrap_or(spec.count);
     let request = controller::ApplyRequest { spec: Some(spec), expect_generation: 0 };
-    let set = context.controller()?.apply(request).await.map_err(|status| context.controller_failure(status))?;
-    show(context, &set.into_inner())
+    let set = context.write_controller("Apply", request, async |mut controller, r| controller.apply(r).await).await?;
+    show(context, &set)
 }
 
 async fn get(context: &Context, name: &SetName) -> Result<(), CliError> {
     let request = controller::GetRequest { name: name.to_string() };
-    let set = context.controller()?.get(request).await.map_err(|status| context.controller_failure(status))?;
-    show(context, &set.into_inner())
+    let set = context.read_controller("Get", request, async |mut controller, r| controller.get(r).await).await?;
+    show(context, &set)
 }
 
 async fn list(context: &Context) -> Result<(), CliError> {
-    let reply = context.controller()?.list(controller::ListRequest {}).await;
-    let sets = reply.map_err(|status| context.controller_failure(status))?.into_inner().sets;
+    let request = controller::ListRequest {};
+    let reply = context.read_controller("List", request, async |mut controller, r| controller.list(r).await).await?;
+    let sets = reply.sets;
     context.output.print(&sets, || render::replicasets(&sets))
 }
 
 async fn scale(context: &Context, name: &SetName, count: i32) -> Result<(), CliError> {
     let request = controller::ScaleRequest { name: name.to_string(), count };
-    let set = context.controller()?.scale(request).await.map_err(|status| context.controller_failure(status))?;
-    show(context, &set.into_inner())
+    let set = context.write_controller("Scale", request, async |mut controller, r| controller.scale(r).await).await?;
+    show(context, &set)
 }
 
 async fn remove(context: &Context, name: &SetName, keep_workloads: bool) -> Result<(), CliError> {
     let request = controller::RemoveRequest { name: name.to_string(), keep_workloads };
-    let reply = context.controller()?.remove(request).await.map_err(|status| context.controller_failure(status))?;
-    for id in reply.into_inner().removed_ids {
+    let reply =
+        context.write_controller("Remove", request, async |mut controller, r| controller.remove(r).await).await?;
+    for id in reply.removed_ids {
         context.log.info(format!("[RemoveWorkload] {id} Success"));
     }
     context.log.info(format!("[RemoveReplicaSet] {name} success"));

@@ -5,9 +5,11 @@ use crate::error::CliError;
 use crate::ids::short;
 use crate::log::Log;
 use crate::output::Format;
+use crate::stream::Stream;
 use crate::values;
 use eru_api::pb;
 use eru_api::pb::workload_status_stream_message::Kind;
+use eru_client::{Backoff, CoreRpc};
 use eru_types::{AppName, EntrypointName, NodeName};
 use std::collections::HashMap;
 use std::time::Duration;
@@ -45,23 +47,9 @@ pub(crate) struct Args {
     app: Option<AppName>,
 }
 
-/// The pause before a stream is asked for again: 200 ms, doubled up to 5 s.
-#[derive(Debug)]
-pub(crate) struct Backoff(Duration);
-
-impl Default for Backoff {
-    fn default() -> Self {
-        Self(Duration::from_millis(200))
-    }
-}
-
-impl Backoff {
-    /// The next pause.
-    pub fn next(&mut self) -> Duration {
-        let pause = self.0;
-        self.0 = (self.0 * 2).min(Duration::from_secs(5));
-        pause
-    }
+/// The pauses before a stream is asked for again.
+pub(crate) fn backoff() -> Backoff {
+    Backoff::new(Duration::from_millis(200), Duration::from_secs(5))
 }
 
 pub(crate) async fn run(context: &Context, args: Args) -> Result<(), CliError> {
@@ -74,29 +62,36 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<(), CliError> {
         bookmark_interval_ms: BOOKMARK_INTERVAL.as_millis() as u32,
         ..Default::default()
     };
-    let mut core = context.core()?;
     // The first time somebody waits for an answer, so that a wrong address is an error and not a wait.
-    let mut stream = context.ask("WorkloadStatusStream", core.workload_status_stream(options.clone())).await?;
+    let mut stream = open(context, &options).await?;
     let mut printed = Printed::default();
     loop {
         let mut watch = Watch { context, options: &mut options, printed: &mut printed, seen: false };
-        let why = watch.follow(stream).await?;
-        let mut backoff = Backoff::default();
+        let why = watch.follow(&mut stream).await?;
+        stream.give_up();
+        let mut backoff = backoff();
         if !watch.seen {
-            tokio::time::sleep(backoff.next()).await;
+            tokio::time::sleep(backoff.next_bound()).await;
         }
         context.log.warn(format!("[Status] {why}, reconnecting"));
         stream = loop {
-            match context.ask("WorkloadStatusStream", core.workload_status_stream(options.clone())).await {
+            match open(context, &options).await {
                 Ok(stream) => break stream,
                 Err(error) => context.log.debug(format!("[Status] {error}")),
             }
-            tokio::time::sleep(backoff.next()).await;
+            tokio::time::sleep(backoff.next_bound()).await;
         };
         let gap = if options.resume_token.is_empty() { "; changes in between were not seen" } else { "" };
         context.log.info(format!("[Status] reconnected{gap}"));
     }
 }
+
+async fn open(context: &Context, options: &pb::WorkloadStatusStreamOptions) -> Result<Statuses, CliError> {
+    let open = async |mut core: CoreRpc, o| core.workload_status_stream(o).await;
+    context.read_stream("WorkloadStatusStream", options.clone(), open).await
+}
+
+type Statuses = Stream<pb::WorkloadStatusStreamMessage>;
 
 struct Watch<'a> {
     context: &'a Context,
@@ -108,24 +103,21 @@ struct Watch<'a> {
 
 impl Watch<'_> {
     /// Prints a stream to its end, keeps its newest token, and returns why it ended.
-    async fn follow(
-        &mut self,
-        mut stream: tonic::Streaming<pb::WorkloadStatusStreamMessage>,
-    ) -> Result<String, CliError> {
+    async fn follow(&mut self, stream: &mut Statuses) -> Result<String, CliError> {
         loop {
             // A core of the original sends no bookmarks, so there silence means nothing.
             let bookmarked = !self.options.resume_token.is_empty();
             let next = async {
                 if bookmarked {
-                    tokio::time::timeout(SILENCE_MAX, stream.message()).await.ok()
+                    tokio::time::timeout(SILENCE_MAX, stream.next()).await.ok()
                 } else {
-                    Some(stream.message().await)
+                    Some(stream.next().await)
                 }
             };
             match next.await {
                 None => return Ok("core has fallen silent".into()),
                 Some(Ok(None)) => return Ok("core ended the stream".into()),
-                Some(Err(status)) => return Ok(self.context.core_failure(status).to_string()),
+                Some(Err(error)) => return Ok(error.to_string()),
                 Some(Ok(Some(message))) => self.take(&message)?,
             }
         }

@@ -18,11 +18,11 @@ pub mod informer;
 mod options;
 mod route;
 
-pub use address::{Address, AddressError};
+pub use address::{Address, AddressError, Fault};
 pub use backoff::Backoff;
 pub use client::{Client, Retry};
 pub use credentials::{CredentialsError, Transport};
 pub use error::{ConnectError, Error};
 pub use informer::{Change, Changes, Entry, Filter, Informer, InformerOptions, Snapshot};
 pub use options::ClientOptions;
-pub use route::{AgentRpc, CoreRpc, Route};
+pub use route::{AgentRpc, ControllerRpc, CoreRpc, Route};

@@ -1,7 +1,10 @@
 //! One core, chosen for one call.
 
 use crate::{Address, Error, credentials::Transport, endpoints::Endpoints, error::Failure};
-use eru_api::{agent::agent_client::AgentClient, pb::core_rpc_client::CoreRpcClient};
+use eru_api::{
+    agent::agent_client::AgentClient, controller::controller_client::ControllerClient,
+    pb::core_rpc_client::CoreRpcClient,
+};
 use std::sync::Arc;
 use tonic::{Code, Status};
 
@@ -9,6 +12,8 @@ use tonic::{Code, Status};
 pub type CoreRpc = CoreRpcClient<Transport>;
 /// The generated client of `eru.agent.v1`.
 pub type AgentRpc = AgentClient<Transport>;
+/// The generated client of `eru.controller.v1`.
+pub type ControllerRpc = ControllerClient<Transport>;
 
 /// The way to one core. What a call over it came to must be told to [`Route::settle`], so that the next call knows.
 #[derive(Clone)]
@@ -32,6 +37,11 @@ impl Route {
     /// The service for agents.
     pub fn agent(&self) -> AgentRpc {
         AgentClient::new(self.endpoints.transport(self.index)).max_decoding_message_size(self.message_bytes_max)
+    }
+
+    /// The service of the controller, for a client that was made with addresses of controllers.
+    pub fn controller(&self) -> ControllerRpc {
+        ControllerClient::new(self.endpoints.transport(self.index)).max_decoding_message_size(self.message_bytes_max)
     }
 
     /// Takes note of an outcome, and says what it means.

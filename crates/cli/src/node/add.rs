@@ -72,7 +72,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), CliError> {
         storage: args.storage,
         volume_map: values::devices("--volumes", &args.volumes.join(","))?,
     };
-    let node = context.ask("AddNode", context.core()?.add_node(options)).await?;
+    let node = context.write("AddNode", options, async |mut core, o| core.add_node(o).await).await?;
     context.output.print(&node, || render::nodes(std::slice::from_ref(&node), false))
 }
 

@@ -156,20 +156,23 @@ fn by_name(node: &NodeName) -> pb::GetNodeOptions {
 }
 
 async fn get(context: &Context, node: &NodeName) -> Result<(), CliError> {
-    let node = context.ask("GetNode", context.core()?.get_node(by_name(node))).await?;
+    let node = context.read("GetNode", by_name(node), async |mut core, o| core.get_node(o).await).await?;
     context.output.print(&node, || render::nodes(std::slice::from_ref(&node), true))
 }
 
 async fn remove(context: &Context, node: &NodeName) -> Result<(), CliError> {
     let options = pb::RemoveNodeOptions { nodename: node.to_string() };
-    context.ask("RemoveNode", context.core()?.remove_node(options)).await?;
+    context.write("RemoveNode", options, async |mut core, o| core.remove_node(o).await).await?;
     context.log.info("[RemoveNode] success");
     Ok(())
 }
 
 async fn workloads(context: &Context, node: &NodeName, labels: &[String]) -> Result<(), CliError> {
     let options = pb::GetNodeOptions { nodename: node.to_string(), labels: values::pairs("--label", labels)? };
-    let workloads = context.ask("ListNodeWorkloads", context.core()?.list_node_workloads(options)).await?.workloads;
+    let workloads = context
+        .read("ListNodeWorkloads", options, async |mut core, o| core.list_node_workloads(o).await)
+        .await?
+        .workloads;
     context.output.print(&workloads, || render::workloads(&workloads))
 }
 
@@ -183,8 +186,7 @@ async fn up(context: &Context, node: &NodeName) -> Result<(), CliError> {
 async fn down(context: &Context, node: &NodeName, check: Option<Duration>) -> Result<(), CliError> {
     if let Some(timeout) = check {
         let options = pb::GetNodeResourceOptions { opts: Some(by_name(node)), fix: false };
-        let mut core = context.core()?;
-        let answer = context.ask("GetNodeResource", core.get_node_resource(options));
+        let answer = context.read("GetNodeResource", options, async |mut core, o| core.get_node_resource(o).await);
         if let Ok(Ok(_)) = tokio::time::timeout(timeout, answer).await {
             context.log.warn("[SetNode] node is not down");
             return Ok(());
@@ -197,12 +199,13 @@ async fn down(context: &Context, node: &NodeName, check: Option<Duration>) -> Re
 
 async fn bypass(context: &Context, node: &NodeName, flag: pb::TriOpt) -> Result<(), CliError> {
     let options = pb::SetNodeOptions { nodename: node.to_string(), bypass_opt: flag as i32, ..Default::default() };
-    context.ask("SetNode", context.core()?.set_node(options)).await?;
+    context.write("SetNode", options, async |mut core, o| core.set_node(o).await).await?;
     Ok(())
 }
 
 async fn resource(context: &Context, node: &NodeName, fix: bool) -> Result<(), CliError> {
     let options = pb::GetNodeResourceOptions { opts: Some(by_name(node)), fix };
-    let resource = context.ask("GetNodeResource", context.core()?.get_node_resource(options)).await?;
+    let resource =
+        context.read("GetNodeResource", options, async |mut core, o| core.get_node_resource(o).await).await?;
     context.output.print(&resource, || render::resources(std::slice::from_ref(&resource)))
 }

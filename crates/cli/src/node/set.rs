@@ -74,12 +74,11 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), CliError> {
         cert: pems.cert,
         key: pems.key,
     };
-    let mut core = context.core()?;
     if !args.delta && has_sizes(&options, args.memory, args.storage) {
-        let node = context.ask("GetNode", core.get_node(by_name(&args.node))).await?;
+        let node = context.read("GetNode", by_name(&args.node), async |mut core, o| core.get_node(o).await).await?;
         make_deltas(&mut options, &node, args.memory, args.storage);
     }
-    context.ask("SetNode", core.set_node(options)).await?;
+    context.write("SetNode", options, async |mut core, o| core.set_node(o).await).await?;
     context.log.info(format!("[SetNode] set node {} success", args.node));
     Ok(())
 }

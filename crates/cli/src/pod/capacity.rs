@@ -67,7 +67,8 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), CliError> {
         }),
         ..Default::default()
     };
-    let reply = context.ask("CalculateCapacity", context.core()?.calculate_capacity(options)).await?;
+    let reply =
+        context.read("CalculateCapacity", options, async |mut core, o| core.calculate_capacity(o).await).await?;
     let mut nodes: Vec<(String, i64)> = reply.node_capacities.into_iter().collect();
     nodes.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
     let capacity = Capacity {

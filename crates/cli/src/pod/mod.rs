@@ -98,37 +98,41 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), CliEr
 }
 
 async fn list(context: &Context) -> Result<(), CliError> {
-    let pods = context.ask("ListPods", context.core()?.list_pods(pb::Empty {})).await?.pods;
+    let pods = context.read("ListPods", pb::Empty {}, async |mut core, o| core.list_pods(o).await).await?.pods;
     context.output.print(&pods, || render::pods(&pods))
 }
 
 async fn add(context: &Context, pod: &PodName, desc: String) -> Result<(), CliError> {
     let options = pb::AddPodOptions { name: pod.to_string(), desc };
-    let pod = context.ask("AddPod", context.core()?.add_pod(options)).await?;
+    let pod = context.write("AddPod", options, async |mut core, o| core.add_pod(o).await).await?;
     let pods = [pod];
     context.output.print(&pods, || render::pods(&pods))
 }
 
 async fn remove(context: &Context, pod: &PodName) -> Result<(), CliError> {
     let options = pb::RemovePodOptions { name: pod.to_string() };
-    context.ask("RemovePod", context.core()?.remove_pod(options)).await?;
+    context.write("RemovePod", options, async |mut core, o| core.remove_pod(o).await).await?;
     context.log.info(format!("[RemovePod] success, name: {pod}"));
     Ok(())
 }
 
 async fn resource(context: &Context, pod: &PodName, filter: ResourceFilter, stream: bool) -> Result<(), CliError> {
     let options = pb::GetPodOptions { name: pod.to_string() };
-    let mut core = context.core()?;
     if stream {
-        let mut nodes = context.ask("PodResourceStream", core.pod_resource_stream(options)).await?;
-        while let Some(node) = context.next(&mut nodes).await? {
+        let mut nodes = context
+            .read_stream("PodResourceStream", options, async |mut core, o| core.pod_resource_stream(o).await)
+            .await?;
+        while let Some(node) = nodes.next().await? {
             if filter.keeps(&node) {
                 context.output.print_one(&node, || render::resources(std::slice::from_ref(&node)))?;
             }
         }
         return Ok(());
     }
-    let mut nodes = context.ask("GetPodResource", core.get_pod_resource(options)).await?.nodes_resource;
+    let mut nodes = context
+        .read("GetPodResource", options, async |mut core, o| core.get_pod_resource(o).await)
+        .await?
+        .nodes_resource;
     nodes.retain(|node| filter.keeps(node));
     nodes.sort_by(|a, b| a.name.cmp(&b.name));
     context.output.print(&nodes, || render::resources(&nodes))
@@ -136,6 +140,7 @@ async fn resource(context: &Context, pod: &PodName, filter: ResourceFilter, stre
 
 async fn networks(context: &Context, pod: &PodName, driver: String) -> Result<(), CliError> {
     let options = pb::ListNetworkOptions { podname: pod.to_string(), driver };
-    let networks = context.ask("ListNetworks", context.core()?.list_networks(options)).await?.networks;
+    let networks =
+        context.read("ListNetworks", options, async |mut core, o| core.list_networks(o).await).await?.networks;
     context.output.print(&networks, || render::networks(&networks))
 }

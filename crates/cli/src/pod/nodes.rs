@@ -61,17 +61,18 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), CliError> {
         timeout_in_second: args.timeout,
         skip_info: !args.show_info,
     };
-    let mut core = context.core()?;
     if args.stream {
-        let mut nodes = context.ask("PodNodesStream", core.pod_nodes_stream(options)).await?;
-        while let Some(node) = context.next(&mut nodes).await? {
+        let mut nodes =
+            context.read_stream("PodNodesStream", options, async |mut core, o| core.pod_nodes_stream(o).await).await?;
+        while let Some(node) = nodes.next().await? {
             if which.keeps(&node) {
                 context.output.print_one(&node, || render::nodes(std::slice::from_ref(&node), args.show_info))?;
             }
         }
         return Ok(());
     }
-    let mut nodes = context.ask("ListPodNodes", core.list_pod_nodes(options)).await?.nodes;
+    let mut nodes =
+        context.read("ListPodNodes", options, async |mut core, o| core.list_pod_nodes(o).await).await?.nodes;
     nodes.retain(|node| which.keeps(node));
     context.output.print(&nodes, || render::nodes(&nodes, args.show_info))
 }

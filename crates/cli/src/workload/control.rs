@@ -38,9 +38,10 @@ pub(super) async fn run(context: &Context, verb: Verb, args: Args) -> Result<(),
     let total = ids.len();
     let (word, done) = verb.words();
     let options = pb::ControlWorkloadOptions { ids, r#type: word.into(), force: args.force, ..Default::default() };
-    let mut stream = context.ask("ControlWorkload", context.core()?.control_workload(options)).await?;
+    let mut stream =
+        context.write_stream("ControlWorkload", options, async |mut core, o| core.control_workload(o).await).await?;
     let mut good = 0;
-    while let Some(message) = context.next(&mut stream).await? {
+    while let Some(message) = stream.next().await? {
         context.log.info(format!("[ControlWorkload] {word} {}", ids::short(&message.id)));
         if !message.hook.is_empty() {
             context.log.info(format!("[ControlWorkload] HookOutput {}", String::from_utf8_lossy(&message.hook)));

@@ -190,7 +190,8 @@ async fn options(context: &Context, args: Args) -> Result<pb::DeployOptions, Cli
 }
 
 async fn capacity(context: &Context, options: pb::DeployOptions) -> Result<(), CliError> {
-    let reply = context.ask("CalculateCapacity", context.core()?.calculate_capacity(options)).await?;
+    let reply =
+        context.read("CalculateCapacity", options, async |mut core, o| core.calculate_capacity(o).await).await?;
     context.log.info(format!("[Deploy] Capacity total {}", reply.total));
     for (node, capacity) in &reply.node_capacities {
         context.log.info(format!("[Deploy] Node {node} capacity {capacity}"));
@@ -206,8 +207,9 @@ async fn refuse_if_there(context: &Context, options: &pb::DeployOptions) -> Resu
         limit: 1,
         ..Default::default()
     };
-    let mut stream = context.ask("ListWorkloads", context.core()?.list_workloads(list)).await?;
-    if context.next(&mut stream).await?.is_some() {
+    let mut stream =
+        context.read_stream("ListWorkloads", list, async |mut core, o| core.list_workloads(o).await).await?;
+    if stream.next().await?.is_some() {
         let app = &options.name;
         let hint = "replacing comes with a later version: remove them, or use a replicaset";
         return Err(CliError::Failed(format!("{app}/{entrypoint} has workloads already, and {hint}")));
@@ -218,8 +220,7 @@ async fn refuse_if_there(context: &Context, options: &pb::DeployOptions) -> Resu
 
 async fn create(context: &Context, options: pb::DeployOptions) -> Result<(), CliError> {
     let op_id = options.op_id.clone();
-    let mut core = context.core()?;
-    let deploy = deploy(context, &mut core, options);
+    let deploy = deploy(context, options);
     tokio::select! {
         result = deploy => result,
         _ = tokio::signal::ctrl_c() => {
@@ -232,18 +233,15 @@ async fn create(context: &Context, options: pb::DeployOptions) -> Result<(), Cli
     }
 }
 
-async fn deploy(
-    context: &Context,
-    core: &mut crate::connect::Core,
-    options: pb::DeployOptions,
-) -> Result<(), CliError> {
+async fn deploy(context: &Context, options: pb::DeployOptions) -> Result<(), CliError> {
     // FILL and EACH count by node, so that only core knows how many there will be.
     let by_node = [Strategy::Fill as i32, Strategy::Each as i32].contains(&options.deploy_strategy);
     let wanted = if by_node { 0 } else { options.count.max(0) as usize };
     let (mut good, mut seen) = (0, 0);
-    let mut stream = context.ask("CreateWorkload", core.create_workload(options)).await?;
+    let mut stream =
+        context.write_stream("CreateWorkload", options, async |mut core, o| core.create_workload(o).await).await?;
     loop {
-        match context.next(&mut stream).await {
+        match stream.next().await {
             Ok(Some(message)) => {
                 seen += 1;
                 good += usize::from(message.success);

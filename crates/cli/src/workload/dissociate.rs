@@ -9,11 +9,12 @@ use eru_api::pb;
 pub(super) async fn run(context: &Context, ids: &[String]) -> Result<(), CliError> {
     let ids = ids::resolve(context, ids).await?;
     let total = ids.len();
-    let mut core = context.core()?;
     let options = pb::DissociateWorkloadOptions { ids };
-    let mut stream = context.ask("DissociateWorkload", core.dissociate_workload(options)).await?;
+    let mut stream = context
+        .write_stream("DissociateWorkload", options, async |mut core, o| core.dissociate_workload(o).await)
+        .await?;
     let mut good = 0;
-    while let Some(message) = context.next(&mut stream).await? {
+    while let Some(message) = stream.next().await? {
         let id = &message.id;
         if message.error.is_empty() {
             good += 1;

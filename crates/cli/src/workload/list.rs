@@ -78,11 +78,12 @@ impl Args {
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<(), CliError> {
     let options = args.options()?;
-    let mut stream = context.ask("ListWorkloads", context.core()?.list_workloads(options)).await?;
+    let mut stream =
+        context.read_stream("ListWorkloads", options, async |mut core, o| core.list_workloads(o).await).await?;
     let limit = if args.limit == 0 { usize::MAX } else { args.limit as usize };
     let mut workloads = Vec::new();
     while workloads.len() < limit {
-        let Some(workload) = context.next(&mut stream).await? else { break };
+        let Some(workload) = stream.next().await? else { break };
         if args.keeps(&workload) {
             workloads.push(workload);
         }

@@ -36,8 +36,8 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), CliError> {
     let id = ids::resolve(context, std::slice::from_ref(&args.id)).await?.remove(0);
     let options =
         pb::LogStreamOptions { id, tail: args.tail, since: args.since, until: args.until, follow: args.follow };
-    let mut stream = context.ask("LogStream", context.core()?.log_stream(options)).await?;
-    while let Some(message) = context.next(&mut stream).await? {
+    let mut stream = context.read_stream("LogStream", options, async |mut core, o| core.log_stream(o).await).await?;
+    while let Some(message) = stream.next().await? {
         if !message.error.is_empty() {
             context.log.error(format!("[GetWorkloadLog] Failed {} {}", message.id, in_words(&message.error)));
             return Err(CliError::Items(format!("no logs of {}", ids::short(&message.id))));

@@ -26,12 +26,12 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), CliError> {
             .warn("[RemoveWorkload] If workload not stopped, force to remove will not trigger hook process if set");
     }
     let step = if args.step == 0 { ids.len() } else { args.step as usize };
-    let mut core = context.core()?;
     let mut good = 0;
     for ids in ids.chunks(step) {
         let options = pb::RemoveWorkloadOptions { ids: ids.to_vec(), force: args.force, ..Default::default() };
-        let mut stream = context.ask("RemoveWorkload", core.remove_workload(options)).await?;
-        while let Some(message) = context.next(&mut stream).await? {
+        let mut stream =
+            context.write_stream("RemoveWorkload", options, async |mut core, o| core.remove_workload(o).await).await?;
+        while let Some(message) = stream.next().await? {
             good += usize::from(message.success);
             show(context, &message);
         }

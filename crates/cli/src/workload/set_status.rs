@@ -40,7 +40,9 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), CliError> {
         ..Default::default()
     };
     let options = pb::SetWorkloadsStatusOptions { status: ids.into_iter().map(status).collect() };
-    let mut core = context.core()?;
-    let statuses = context.ask("SetWorkloadsStatus", core.set_workloads_status(options)).await?.status;
+    let statuses = context
+        .write("SetWorkloadsStatus", options, async |mut core, o| core.set_workloads_status(o).await)
+        .await?
+        .status;
     context.output.print(&statuses, || render::statuses(&statuses))
 }
