@@ -15,7 +15,7 @@ const NODES: usize = 100;
 /// # Errors
 /// When a deploy fails.
 pub async fn run(binary: &Path, store: Store) -> Result<()> {
-    let mut table = Table::new(&format!("Deploys onto {NODES} simulated nodes, {store}"));
+    let mut table = Table::new(&format!("Deploys onto {NODES} simulated nodes, {store}"))?;
     let cluster = Cluster::start(binary, store, NODES).await?;
     let mut client = cluster.client().await?;
     deploy(&mut client, 10).await?;

@@ -80,7 +80,7 @@ async fn load(cluster: &Cluster, ids: &[String], rate: usize, subscribers: usize
 /// # Errors
 /// When a stream or a report fails.
 pub async fn run(binary: &Path) -> Result<()> {
-    let mut table = Table::new("Report -> subscriber, embedded");
+    let mut table = Table::new("Report -> subscriber, embedded")?;
     let cluster = Cluster::start(binary, Store::Embedded, 10).await?;
     let ids = cluster.deploy(WORKLOADS).await?;
     for (rate, subscribers, target) in [

@@ -19,7 +19,7 @@ use std::{
 /// # Errors
 /// When a stream cannot be opened.
 pub async fn run(binary: &Path) -> Result<()> {
-    let mut table = Table::new("Idle streams, 100 a connection");
+    let mut table = Table::new("Idle streams, 100 a connection")?;
     for count in [1_000_usize, 10_000] {
         let cluster = Cluster::start(binary, Store::Embedded, 1).await?;
         let ids = cluster.deploy(1).await?;

@@ -20,7 +20,7 @@ const PORT: u16 = 8080;
 /// # Errors
 /// When a replacement does not come.
 pub async fn run(binary: &Path) -> Result<()> {
-    let mut table = Table::new("A plain command is killed");
+    let mut table = Table::new("A plain command is killed")?;
     let up = up_with(binary, "bench-kill.yaml", KILLS).await?;
     let mut client = up.client().await?;
     let mut stream = client.workload_status_stream(pb::WorkloadStatusStreamOptions::default()).await?.into_inner();

@@ -16,7 +16,7 @@ use std::{path::Path, time::Instant};
 /// # Errors
 /// When a call fails.
 pub async fn run(binary: &Path, store: Store) -> Result<()> {
-    let mut table = Table::new(&format!("Lists, {store}"));
+    let mut table = Table::new(&format!("Lists, {store}"))?;
     let cluster = Cluster::start(binary, store, 1_000).await?;
     let mut client = cluster.client().await?;
     let ids = cluster.deploy(10_000).await?;

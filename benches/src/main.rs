@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 use clap::Parser;
-use eru_benches::{cluster::Store, deploy, fanout, idle, kill, list, reports, stalled, table::Table, up};
+use eru_benches::{cluster::Store, deploy, fanout, idle, kill, list, reports, stalled, up};
 use std::path::PathBuf;
 
 const NAMES: [&str; 8] = ["up", "kill", "reports", "fanout", "stalled", "idle", "deploy", "list"];
@@ -33,7 +33,6 @@ async fn main() -> Result<()> {
     let wanted = |name: &str| options.names.is_empty() || options.names.iter().any(|n| n == name);
     let stores: &[Store] = if options.etcd { &[Store::Embedded, Store::Etcd] } else { &[Store::Embedded] };
 
-    Table::disk()?;
     if wanted("up") {
         up::run(&binary).await?;
     }

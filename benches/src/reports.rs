@@ -34,7 +34,7 @@ pub fn report(id: &str) -> pb::WorkloadStatus {
 /// # Errors
 /// When a report fails.
 pub async fn run(binary: &Path, store: Store) -> Result<()> {
-    let mut table = Table::new(&format!("Reports stored per second, {WORKLOADS} workloads, {store}"));
+    let mut table = Table::new(&format!("Reports stored per second, {WORKLOADS} workloads, {store}"))?;
     let cluster = Cluster::start(binary, store, 10).await?;
     let ids = cluster.deploy(WORKLOADS).await?;
     for (in_flight, per_call, target) in

@@ -28,7 +28,7 @@ const SPAN: Duration = Duration::from_secs(20);
 /// When a stream or a report fails.
 pub async fn run(binary: &Path) -> Result<()> {
     let mut table =
-        Table::new(&format!("{STALLED} stalled readers beside a live one, {RATE} reports/s, {} s", SPAN.as_secs()));
+        Table::new(&format!("{STALLED} stalled readers beside a live one, {RATE} reports/s, {} s", SPAN.as_secs()))?;
     let cluster = Cluster::start(binary, Store::Embedded, 10).await?;
     let ids = cluster.deploy(10_000).await?;
     let stalled = subscriber::open(&cluster.address, STALLED).await?;

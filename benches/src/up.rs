@@ -17,7 +17,7 @@ use std::{
 /// # Errors
 /// When it does not start.
 pub async fn run(binary: &Path) -> Result<()> {
-    let mut table = Table::new("eru up");
+    let mut table = Table::new("eru up")?;
     let mut samples = Vec::new();
     for _ in 0..10 {
         let begin = Instant::now();

@@ -19,7 +19,7 @@ fn cargo(args: &[&str]) -> Command {
     command
 }
 
-/// fmt, clippy, docs, tests. With `required`, a test that misses etcd fails instead of being skipped.
+/// fmt, clippy, tests. With `required`, a test that misses etcd fails instead of being skipped.
 pub fn test(required: bool) -> Result<()> {
     run("fmt", &mut cargo(&["fmt", "--all", "--check"]))?;
     run("clippy", &mut cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]))?;
