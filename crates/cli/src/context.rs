@@ -24,13 +24,15 @@ pub(crate) struct Context {
     pub output: Format,
     /// Standard error.
     pub log: Log,
+    /// The name that this program was called by, for commands that a message proposes.
+    pub called: &'static str,
     core: Client,
     controller: Client,
 }
 
 impl Context {
     /// Connects nothing yet: a client does that with its first call.
-    pub fn new(globals: Globals) -> Result<Self, CliError> {
+    pub fn new(globals: Globals, called: &'static str) -> Result<Self, CliError> {
         let options = ClientOptions {
             username: globals.username,
             password: globals.password,
@@ -45,6 +47,7 @@ impl Context {
         Ok(Self {
             output: globals.output,
             log: Log::new(globals.debug),
+            called,
             core: connect("core", &globals.eru)?,
             controller: connect("controller", &globals.controller)?,
         })
@@ -184,7 +187,7 @@ mod tests {
     /// What `core info` says when `addresses` are those of core.
     async fn asked(addresses: &str) -> CliError {
         let cli = Cli::parse_from(["eru-cli", "--eru", addresses, "core", "info"]);
-        let context = Context::new(cli.globals).unwrap();
+        let context = Context::new(cli.globals, "eru-cli").unwrap();
         context.read("Info", pb::Empty {}, async |mut core, o| core.info(o).await).await.unwrap_err()
     }
 
@@ -194,7 +197,7 @@ mod tests {
         let address = listener.local_addr().unwrap().to_string();
         tokio::spawn(async move {
             while let Ok((mut visitor, _)) = listener.accept().await {
-                visitor.read(&mut [0; 24]).await.unwrap();
+                visitor.read_exact(&mut [0; 24]).await.unwrap();
                 visitor.write_all(bytes).await.unwrap();
             }
         });

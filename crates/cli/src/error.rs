@@ -5,7 +5,7 @@ use crate::probe::probe;
 use eru_client::{Address, Error};
 use eru_config::InputError;
 use std::time::Duration;
-use tonic::Status;
+use tonic::{Code, Status};
 
 /// Why a command failed. `Display` is the whole message.
 #[derive(Debug, thiserror::Error)]
@@ -50,7 +50,7 @@ pub enum CliError {
     /// Items failed; each was reported already.
     #[error("{0}")]
     Items(String),
-    /// It is not there.
+    /// It is not there, or what was to be made is.
     #[error("{0}")]
     Missing(String),
     /// Anything else.
@@ -81,6 +81,16 @@ impl CliError {
                 None => Self::Broken { what, address, cause },
             },
             Error::Timeout { address, after } => Self::Timeout { what, address, after },
+        }
+    }
+
+    /// The same error, which names what is there already: core itself says no more than that something is.
+    pub(crate) fn names(self, kind: &str, name: &str) -> Self {
+        match self {
+            Self::Refused(status) if status.code() == Code::AlreadyExists => {
+                Self::Missing(format!("{kind} \"{name}\" exists already"))
+            }
+            other => other,
         }
     }
 
@@ -132,5 +142,7 @@ mod tests {
         assert_eq!(text("bad `Count` value: key: /node/n\n1"), "node not found: n\\n1");
         assert_eq!(text("bad `Count` value: key: /x"), "bad `Count` value: key: /x");
         assert_eq!(text("Key exists"), "Key exists");
+        let exists = CliError::from(Status::already_exists("Key exists")).names("pod", "web");
+        assert_eq!((exists.to_string().as_str(), exists.exit()), ("pod \"web\" exists already", Exit::Missing));
     }
 }

@@ -4,6 +4,9 @@ use crate::error::CliError;
 use crate::render::{json, yaml};
 use serde::Serialize;
 use std::io::Write as _;
+use std::os::fd::AsFd as _;
+use tokio::io::Interest;
+use tokio::net::unix::pipe;
 
 /// What is printed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -66,4 +69,22 @@ pub(crate) fn print_bytes(bytes: &[u8]) -> Result<(), CliError> {
         std::io::ErrorKind::BrokenPipe => CliError::Closed,
         _ => CliError::Failed(format!("cannot write standard output: {error}")),
     })
+}
+
+/// Does work that goes on until Ctrl-C, for as long as somebody reads standard output: `eru-cli status | head -3` would
+/// otherwise wait for a change that it cannot print.
+pub(crate) async fn while_read<T>(work: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
+    tokio::select! {
+        result = work => result,
+        () = reader_left() => Err(CliError::Closed),
+    }
+}
+
+/// Waits until the other end of standard output is closed. A file has no other end.
+async fn reader_left() {
+    let watched = std::io::stdout().as_fd().try_clone_to_owned().and_then(pipe::Sender::from_owned_fd_unchecked);
+    match watched {
+        Ok(stdout) => drop(stdout.ready(Interest::ERROR).await),
+        Err(_) => std::future::pending().await,
+    }
 }

@@ -100,14 +100,14 @@ fn renamed(mut command: clap::Command) -> clap::Command {
     command.mut_subcommands(renamed)
 }
 
-async fn dispatch(cli: Cli, called: &str) -> Result<(), CliError> {
-    let context = Context::new(cli.globals)?;
+async fn dispatch(cli: Cli, called: &'static str) -> Result<(), CliError> {
+    let context = Context::new(cli.globals, called)?;
     match cli.command {
         Command::Core(command) => cluster::run(&context, command).await,
         Command::Pod(command) => pod::run(&context, command).await,
         Command::Node(command) => node::run(&context, command).await,
         Command::Workload(command) => workload::run(&context, command).await,
-        Command::Status(args) => status::run(&context, args).await,
+        Command::Status(args) => output::while_read(status::run(&context, args)).await,
         Command::Replicaset(command) => replicaset::run(&context, command).await,
         Command::Completion(args) => completion::run(called, args),
     }

@@ -26,8 +26,9 @@ pub(crate) async fn read(context: &Context, name: &str) -> Result<Source, CliErr
     let (shown, text) = if name == "-" {
         ("stdin", stdin()?)
     } else if name.starts_with("http://") || name.starts_with("https://") {
-        context.log.warn(format!("[Spec] {name} comes over plain HTTP: whoever is in between can change it"));
-        (name, fetch(name).await?)
+        let text = fetch(context.called, name).await?;
+        context.log.warn(format!("[Spec] {name} came over plain HTTP: whoever is in between can change it"));
+        (name, text)
     } else {
         let text = read_file(Path::new(name))
             .map_err(|reason| CliError::Usage(format!("cannot read spec \"{}\": {reason}", excerpt(name))))?;
@@ -55,11 +56,11 @@ fn stdin() -> Result<String, CliError> {
     }
 }
 
-async fn fetch(url: &str) -> Result<String, CliError> {
+async fn fetch(called: &str, url: &str) -> Result<String, CliError> {
     let refuse = |why: String| CliError::Usage(format!("GET {}: {why}", excerpt(url)));
     if url.starts_with("https://") {
-        let hint = "https is not supported; pipe it in: curl -fsS URL | eru-cli workload deploy ... -";
-        return Err(refuse(hint.into()));
+        let hint = format!("https is not supported; pipe it in: curl -fsS URL | {called} workload deploy ... -");
+        return Err(refuse(hint));
     }
     match tokio::time::timeout(FETCH_TIMEOUT, get(url)).await {
         Ok(result) => result.map_err(refuse),

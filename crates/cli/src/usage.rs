@@ -11,12 +11,13 @@ pub(crate) fn message(command: &Command, words: &[String], error: &Error) -> Str
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => error.render().to_string().trim_end().to_owned(),
         ErrorKind::InvalidSubcommand => {
             let word = text(error, ContextKind::InvalidSubcommand);
-            let parent = parent(command, words);
+            let parent = deepest(command, words).get_name();
             let suggestion = suggestion(error, ContextKind::SuggestedSubcommand);
             format!("unknown command \"{}\" for \"{parent}\"{suggestion}", excerpt(&word))
         }
         ErrorKind::UnknownArgument => unknown(error),
-        ErrorKind::MissingSubcommand => format!("\"{}\" needs a command; see --help", parent(command, words)),
+        // What clap itself does, unless an option has its value from the environment.
+        ErrorKind::MissingSubcommand => deepest(command, words).clone().render_help().to_string().trim_end().to_owned(),
         ErrorKind::MissingRequiredArgument => {
             let missing = list(error, ContextKind::InvalidArg);
             let names: Vec<&str> = missing.iter().map(|arg| name(arg)).collect();
@@ -56,15 +57,8 @@ fn suggestion(error: &Error, kind: ContextKind) -> String {
 }
 
 /// The deepest command that the words name before they go wrong.
-fn parent(command: &Command, words: &[String]) -> String {
-    let mut at = command;
-    let mut path = command.get_name().to_owned();
-    for word in words.iter().skip(1) {
-        let Some(next) = at.find_subcommand(word) else { continue };
-        at = next;
-        path = next.get_name().to_owned();
-    }
-    path
+fn deepest<'a>(command: &'a Command, words: &[String]) -> &'a Command {
+    words.iter().skip(1).fold(command, |at, word| at.find_subcommand(word).unwrap_or(at))
 }
 
 /// The name of an option or argument without its value: `--count <N>` is `--count`, `<SPEC>` is `SPEC`.

@@ -70,7 +70,9 @@ fn reason(status: &eru_api::pb::WorkloadStatus) -> String {
             (false, signal) => format!("killed by signal {signal}"),
         };
     }
-    if let Some(line) = status.last_lines.last().filter(|_| !status.running) {
+    // The agent may have taken the last line for the reason.
+    let is_news = |line: &&String| !status.running && !reason.contains(line.trim());
+    if let Some(line) = status.last_lines.last().filter(is_news) {
         reason = format!("{reason}: {}", line.trim());
     }
     reason
@@ -147,6 +149,8 @@ mod tests {
         let found = instance(&entry, condition(&entry), Millis(5)).unwrap();
         assert_eq!((found.slot, found.epoch, found.generation, found.exit_known), (2, 7, 3, true));
         assert_eq!(found.reason, "killed by signal 9: bye");
+        entry.workload.status.as_mut().unwrap().reason = "said bye".into();
+        assert_eq!(instance(&entry, condition(&entry), Millis(5)).unwrap().reason, "said bye");
         for bad in ["", "-1", "x", "99999999999999999999999"] {
             entry.workload.labels.insert(LABEL_SLOT.into(), bad.into());
             assert_eq!(instance(&entry, condition(&entry), Millis(5)), None, "{bad:?}");

@@ -26,7 +26,7 @@ const END_DEADLINE: Duration = Duration::from_secs(20);
 ///
 /// The pod, the node and the logs of `eru up` itself stay in the data folder.
 #[derive(Debug, Parser)]
-#[command(name = "eru down", version, after_help = "Example:\n  eru down")]
+#[command(name = "eru down", bin_name = "eru down", version, after_help = "Example:\n  eru down")]
 struct Options {
     /// The folder that `eru up` was given [default: /var/lib/eru for root, else ~/.local/share/eru]
     #[arg(long, value_name = "DIR", env = "ERU_DATA_DIR")]

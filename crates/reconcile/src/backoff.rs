@@ -22,12 +22,13 @@ pub fn delay_after(failures: u32) -> Millis {
     }
 }
 
-/// The slot after the create of `epoch` failed for certain.
+/// The slot after the create of `epoch`, of this generation, failed for certain. Its intent may be closed already: what
+/// could not start is seen for a moment, and is gone before the answer comes.
 #[must_use]
-pub fn create_failed(slot: &Slot, epoch: u64, now: Millis, reason: &str) -> Slot {
+pub fn create_failed(slot: &Slot, epoch: u64, generation: u64, now: Millis, reason: &str) -> Slot {
     let mut slot = slot.clone();
-    let Some(intent) = slot.intent.take_if(|intent| intent.epoch == epoch) else { return slot };
-    charge(&mut slot, intent.generation, epoch, now, reason);
+    slot.intent.take_if(|intent| intent.epoch == epoch);
+    charge(&mut slot, generation, epoch, now, reason);
     slot
 }
 
@@ -122,11 +123,20 @@ mod tests {
     fn a_failed_create_counts_once_and_only_for_its_epoch() {
         let intent = Intent { op_id: "op".into(), epoch: 3, generation: 1, sent_at: Millis(0) };
         let slot = Slot { epoch: 3, intent: Some(intent), ..Slot::default() };
-        assert_eq!(create_failed(&slot, 2, Millis(9), "no"), slot);
-        let failed = create_failed(&slot, 3, Millis(9), "no room");
+        let failed = create_failed(&slot, 3, 1, Millis(9), "no room");
         assert_eq!((failed.failures, failed.retry_at, failed.intent.as_ref()), (1, Millis(9), None));
-        assert_eq!(create_failed(&failed, 3, Millis(10), "again"), failed);
+        assert_eq!(create_failed(&failed, 3, 1, Millis(10), "again"), failed);
+        assert_eq!(create_failed(&failed, 2, 1, Millis(10), "late"), failed);
         assert_eq!(forget_intent(&slot, 3), Slot { epoch: 3, ..Slot::default() });
+    }
+
+    #[test]
+    fn a_create_that_was_seen_and_vanished_before_it_was_refused_counts() {
+        let intent = Intent { op_id: "op".into(), epoch: 4, generation: 1, sent_at: Millis(0) };
+        let slot = Slot { epoch: 4, intent: Some(intent), ..Slot::default() };
+        let failed = create_failed(&slot, 3, 1, Millis(9), "cannot execute");
+        assert_eq!((failed.failures, failed.reason.as_str()), (1, "cannot execute"));
+        assert_eq!(failed.intent, slot.intent);
     }
 
     #[test]

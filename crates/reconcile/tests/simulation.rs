@@ -209,7 +209,7 @@ impl World {
             let slot =
                 self.slots.iter().position(|slot| slot.slot == create.slot).expect("created slots are on record");
             if !calm && self.rng.one_in(10) {
-                self.slots[slot] = create_failed(&self.slots[slot], create.epoch, self.now, "no");
+                self.slots[slot] = create_failed(&self.slots[slot], create.epoch, create.generation, self.now, "no");
             } else if calm || !self.rng.one_in(12) {
                 self.make(create.slot, create.epoch, create.generation, &create.op_id);
             }

@@ -72,7 +72,9 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), CliError> {
         storage: args.storage,
         volume_map: values::devices("--volumes", &args.volumes.join(","))?,
     };
-    let node = context.write("AddNode", options, async |mut core, o| core.add_node(o).await).await?;
+    let name = options.nodename.clone();
+    let added = context.write("AddNode", options, async |mut core, o| core.add_node(o).await).await;
+    let node = added.map_err(|error| error.names("node", &name))?;
     context.output.print(&node, || render::nodes(std::slice::from_ref(&node), false))
 }
 

@@ -7,7 +7,7 @@ mod status;
 
 use crate::context::Context;
 use crate::error::CliError;
-use crate::{render, values};
+use crate::{output, render, values};
 use clap::Subcommand;
 use eru_api::pb;
 use eru_types::NodeName;
@@ -145,7 +145,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), CliEr
             down(context, &node, check.then(|| Duration::from_secs(check_timeout as u64))).await
         }
         Command::SetStatus { ttl, interval, node } => status::set(context, &node, ttl, interval).await,
-        Command::WatchStatus => status::watch(context).await,
+        Command::WatchStatus => output::while_read(status::watch(context)).await,
         Command::Resource { fix, node } => resource(context, &node, fix).await,
         Command::Set(args) => set::run(context, *args).await,
     }

@@ -74,6 +74,14 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), CliError> {
         cert: pems.cert,
         key: pems.key,
     };
+    let nothing = pb::SetNodeOptions {
+        nodename: args.node.to_string(),
+        bypass_opt: pb::TriOpt::Keep as i32,
+        ..Default::default()
+    };
+    if options == nothing && !has_sizes(&options, args.memory, args.storage) {
+        return Err(CliError::Usage(format!("nothing to change of node \"{}\"; see --help", args.node)));
+    }
     if !args.delta && has_sizes(&options, args.memory, args.storage) {
         let node = context.read("GetNode", by_name(&args.node), async |mut core, o| core.get_node(o).await).await?;
         make_deltas(&mut options, &node, args.memory, args.storage);

@@ -104,9 +104,15 @@ async fn list(context: &Context) -> Result<(), CliError> {
 
 async fn add(context: &Context, pod: &PodName, desc: String) -> Result<(), CliError> {
     let options = pb::AddPodOptions { name: pod.to_string(), desc };
-    let pod = context.write("AddPod", options, async |mut core, o| core.add_pod(o).await).await?;
-    let pods = [pod];
+    let added = context.write("AddPod", options, async |mut core, o| core.add_pod(o).await).await;
+    let pods = [added.map_err(|error| error.names("pod", pod.as_str()))?];
     context.output.print(&pods, || render::pods(&pods))
+}
+
+/// Fails for a pod that is not there: to list what is in it, core takes any name.
+async fn must_exist(context: &Context, pod: &PodName) -> Result<(), CliError> {
+    let options = pb::GetPodOptions { name: pod.to_string() };
+    context.read("GetPod", options, async |mut core, o| core.get_pod(o).await).await.map(drop)
 }
 
 async fn remove(context: &Context, pod: &PodName) -> Result<(), CliError> {
@@ -122,17 +128,22 @@ async fn resource(context: &Context, pod: &PodName, filter: ResourceFilter, stre
         let mut nodes = context
             .read_stream("PodResourceStream", options, async |mut core, o| core.pod_resource_stream(o).await)
             .await?;
+        let mut empty = true;
         while let Some(node) = nodes.next().await? {
             if filter.keeps(&node) {
                 context.output.print_one(&node, || render::resources(std::slice::from_ref(&node)))?;
             }
+            empty = false;
         }
-        return Ok(());
+        return if empty { must_exist(context, pod).await } else { Ok(()) };
     }
     let mut nodes = context
         .read("GetPodResource", options, async |mut core, o| core.get_pod_resource(o).await)
         .await?
         .nodes_resource;
+    if nodes.is_empty() {
+        must_exist(context, pod).await?;
+    }
     nodes.retain(|node| filter.keeps(node));
     nodes.sort_by(|a, b| a.name.cmp(&b.name));
     context.output.print(&nodes, || render::resources(&nodes))

@@ -226,8 +226,9 @@ async fn create(context: &Context, options: pb::DeployOptions) -> Result<(), Cli
         _ = tokio::signal::ctrl_c() => {
             context.log.end_progress();
             Err(CliError::Interrupted(format!(
-                "interrupted; core may have created instances already. This was deploy {op_id}: see what it made with\n  \
-                 eru-cli workload list --op-id {op_id}"
+                "interrupted; core goes on with what it has begun. This was deploy {op_id}: see what it made with\n  \
+                 {} workload list --op-id {op_id}",
+                context.called
             )))
         }
     }

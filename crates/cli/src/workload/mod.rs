@@ -14,6 +14,7 @@ pub use files::File;
 
 use crate::context::Context;
 use crate::error::CliError;
+use crate::output;
 use clap::Subcommand;
 
 /// Ids of workloads, as most verbs take them.
@@ -111,7 +112,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), CliEr
         Command::List(args) => list::run(context, args).await,
         Command::GetStatus(ids) => get::statuses(context, &ids.ids).await,
         Command::SetStatus(args) => set_status::run(context, args).await,
-        Command::Logs(args) => logs::run(context, args).await,
+        Command::Logs(args) => output::while_read(logs::run(context, args)).await,
         Command::Start(args) => control::run(context, control::Verb::Start, args).await,
         Command::Stop(args) => control::run(context, control::Verb::Stop, args).await,
         Command::Restart(args) => control::run(context, control::Verb::Restart, args).await,

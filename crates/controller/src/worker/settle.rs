@@ -43,7 +43,7 @@ impl Worker {
             Outcome::Refused(reason) => {
                 tracing::warn!(slot = create.slot, epoch = create.epoch, error = %reason, "an instance was not created");
                 if let Some(slot) = self.slots.get(&create.slot) {
-                    let failed = create_failed(slot, create.epoch, self.tools.clock.now(), &reason);
+                    let failed = create_failed(slot, create.epoch, create.generation, self.tools.clock.now(), &reason);
                     self.put_slot(failed).await?;
                 }
             }

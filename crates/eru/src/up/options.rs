@@ -11,6 +11,7 @@ use std::{net::SocketAddr, path::PathBuf};
 #[derive(Debug, Parser)]
 #[command(
     name = "eru up",
+    bin_name = "eru up",
     version,
     after_help = "\
 Examples:
