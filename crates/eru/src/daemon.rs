@@ -11,8 +11,17 @@ use eru_config::{CoreConfig, Setting, StoreKind};
 use eru_controller::{Controller, ControllerOptions, Leadership, StoreChoice};
 use eru_core::{Core, CoreOptions};
 use eru_kv::{Embedded, EmbeddedOptions, Etcd, EtcdOptions, Kv};
-use std::{ffi::OsString, net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc};
+use std::{
+    ffi::OsString,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
 use tokio_util::sync::CancellationToken;
+
+/// Where core's configuration is when nothing says otherwise.
+const CORE_CONFIG: &str = "/etc/eru/core.yaml";
 
 /// The scheduler and its API, on an embedded store or etcd.
 #[derive(Debug, Parser)]
@@ -27,9 +36,9 @@ Example:
   eru core --config core.yaml --bind 127.0.0.1:5001"
 )]
 struct CoreArgs {
-    /// The configuration, YAML.
-    #[arg(long, value_name = "FILE", env = "ERU_CONFIG_PATH", default_value = "/etc/eru/core.yaml")]
-    config: PathBuf,
+    /// The configuration, YAML [default: /etc/eru/core.yaml if it is there]
+    #[arg(long, value_name = "FILE", env = "ERU_CONFIG_PATH")]
+    config: Option<PathBuf>,
     /// Where to listen, `host:port` or `:port`.
     #[arg(long, value_name = "ADDRESS")]
     bind: Option<String>,
@@ -99,7 +108,13 @@ pub fn core(args: Vec<OsString>) -> ExitCode {
     .into_iter()
     .filter_map(|(flag, key, value)| value.map(|value| Setting::flag(flag, key, value)))
     .collect();
-    let loaded = match CoreConfig::load(&args.config, std::env::vars(), &flags) {
+    let default = Path::new(CORE_CONFIG);
+    let loaded = match args.config.as_deref().or_else(|| default.exists().then_some(default)) {
+        Some(path) => CoreConfig::load(path, std::env::vars(), &flags),
+        // Options and the environment may say everything.
+        None => CoreConfig::parse("options", "", std::env::vars(), &flags),
+    };
+    let loaded = match loaded {
         Ok(loaded) => loaded,
         Err(error) => {
             eprintln!("{error}");

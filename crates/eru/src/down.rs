@@ -3,7 +3,7 @@
 use crate::up::{
     self, connect,
     folder::{self, Folder, Running},
-    stack::{Plan, Stack},
+    stack::{Plan, Stack, bind},
 };
 use anyhow::{Context, Result, bail};
 use clap::Parser;
@@ -60,8 +60,14 @@ async fn run(options: Options) -> Result<()> {
     let folder = Folder::open(path)?;
     let machine = up::machine(&folder, None, None)?;
     let loopback: SocketAddr = ([127, 0, 0, 1], 0).into();
-    let plan = Plan { core: loopback, controller: loopback, pod: machine.pod, node: machine.node, allow_fake: true };
-    let stack = Stack::start(&folder, &plan).await?;
+    let plan = Plan {
+        core: bind(loopback).await?,
+        controller: loopback,
+        pod: machine.pod,
+        node: machine.node,
+        allow_fake: true,
+    };
+    let stack = Stack::start(&folder, plan).await?;
     let removed = remove_all(&stack.core.to_string(), &stack.controller.to_string()).await;
     stack.stop().await?;
     removed
@@ -87,6 +93,9 @@ async fn remove_all(core: &str, controller: &str) -> Result<()> {
     let all: Vec<pb::Workload> =
         client.core().list_workloads(pb::ListWorkloadsOptions::default()).await?.into_inner().try_collect().await?;
     if all.is_empty() {
+        if names.is_empty() {
+            println!("nothing runs");
+        }
         return Ok(());
     }
     let ids = all.iter().map(|workload| workload.id.clone()).collect();

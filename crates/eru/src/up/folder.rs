@@ -15,6 +15,7 @@ use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use std::{
     fs::{self, File},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -131,6 +132,14 @@ impl Folder {
             format!("cannot make the data folder {}: choose another with --data-dir", path.display())
         })?;
         let path = path.canonicalize()?;
+        let (owner, we) = (fs::metadata(&path)?.uid(), rustix::process::geteuid().as_raw());
+        if owner != we {
+            // Files of ours in it would lock its owner out.
+            bail!(
+                "{} belongs to user {owner}, and we are user {we}: run as its owner, or choose another with --data-dir",
+                path.display()
+            );
+        }
         let Some(lock) = patient_lock(&path)? else {
             bail!("another eru up runs on {}: stop it, or choose another folder with --data-dir", path.display())
         };

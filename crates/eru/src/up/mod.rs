@@ -69,9 +69,6 @@ struct Checked {
 
 impl Checked {
     fn of(options: &Options) -> Result<Self> {
-        if let Some(refusal) = options.refusal() {
-            anyhow::bail!(refusal);
-        }
         let pod = options.pod.as_deref().map(PodName::new).transpose().context("--pod")?;
         let node = options.node.as_deref().map(NodeName::new).transpose().context("--node")?;
         let defaults = eru_cli::ApplyDefaults { podname: pod.as_ref().map_or(POD, PodName::as_str).to_owned() };
@@ -93,6 +90,8 @@ fn set_of(path: &Path, defaults: &eru_cli::ApplyDefaults) -> Result<controller::
 }
 
 async fn run(options: Options, checked: Checked, begin: Instant) -> Result<()> {
+    // Before anything is written: a port that is taken leaves nothing behind.
+    let listener = stack::bind(options.listen).await?;
     let folder = Folder::open(options.data_dir.map_or_else(folder::default_path, Ok)?)?;
     let table = std::io::stdout().is_terminal() && !options.plain;
     if table {
@@ -103,13 +102,13 @@ async fn run(options: Options, checked: Checked, begin: Instant) -> Result<()> {
     let mut stopped = Stopped::new()?;
     let machine = machine(&folder, checked.pod, checked.node)?;
     let plan = stack::Plan {
-        core: options.listen,
+        core: listener,
         controller: options.controller_listen,
         pod: machine.pod,
-        node: machine.node,
+        node: machine.node.clone(),
         allow_fake: options.allow_fake,
     };
-    let mut stack = stack::Stack::start(&folder, &plan).await?;
+    let mut stack = stack::Stack::start(&folder, plan).await?;
     let mut controller = connect(&stack.controller.to_string()).await?;
     for spec in checked.sets {
         let name = spec.name.clone();
@@ -119,9 +118,9 @@ async fn run(options: Options, checked: Checked, begin: Instant) -> Result<()> {
     let (core, ctl) = (stack.core.to_string(), stack.controller.to_string());
     folder.ready(&Running { pid: std::process::id(), core: core.clone(), controller: ctl.clone() })?;
     let ready_ms = begin.elapsed().as_millis();
-    tracing::info!(core, controller = ctl, node = %plan.node, data_dir = %folder.path().display(), ready_ms, "eru is up");
+    tracing::info!(core, controller = ctl, node = %machine.node, data_dir = %folder.path().display(), ready_ms, "eru is up");
 
-    let title = format!("eru is up: core {core}, node {}, ready in {ready_ms} ms", plan.node);
+    let title = format!("eru is up: core {core}, node {}, ready in {ready_ms} ms", machine.node);
     let view = view::show(table, controller, stack.client.clone(), title);
     let outcome = tokio::select! {
         failed = stack.failed() => failed,

@@ -32,11 +32,11 @@ pub struct Options {
     pub data_dir: Option<PathBuf>,
 
     /// Core's address. Loopback only.
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:5001")]
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:5001", value_parser = loopback)]
     pub listen: SocketAddr,
 
     /// The controller's address. Loopback only.
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:5002")]
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:5002", value_parser = loopback)]
     pub controller_listen: SocketAddr,
 
     /// The pod that this machine is in [default: the one of before, at first `local`]
@@ -56,17 +56,27 @@ pub struct Options {
     pub plain: bool,
 }
 
-impl Options {
-    /// The first thing that is wrong with them, as a user is told it.
-    pub fn refusal(&self) -> Option<String> {
-        [("--listen", self.listen), ("--controller-listen", self.controller_listen)].iter().find_map(
-            |(flag, address)| {
-                (!address.ip().is_loopback()).then(|| {
-                    format!(
-                        "{flag}: eru up listens on loopback only, got \"{address}\": for other machines run eru core"
-                    )
-                })
-            },
-        )
+/// An address that only this machine reaches.
+fn loopback(text: &str) -> Result<SocketAddr, String> {
+    let address: SocketAddr = text.parse().map_err(|_| "expected HOST:PORT, as 127.0.0.1:5001".to_owned())?;
+    if address.ip().is_loopback() {
+        Ok(address)
+    } else {
+        Err("eru up listens on loopback only, as 127.0.0.1:5001; for other machines run eru core".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_this_machine() {
+        for good in ["127.0.0.1:5001", "127.1.2.3:0", "[::1]:5001"] {
+            assert!(loopback(good).is_ok(), "{good}");
+        }
+        for bad in ["", "x", "127.0.0.1", ":5001", "0.0.0.0:5001", "10.0.0.1:5001", "127.0.0.1:99999", "[::]:1"] {
+            assert!(loopback(bad).is_err(), "{bad}");
+        }
     }
 }

@@ -15,9 +15,9 @@ use tokio_util::sync::CancellationToken;
 
 /// What is to run, and where.
 pub struct Plan {
-    /// Core's address; port 0 takes a free one.
-    pub core: SocketAddr,
-    /// The controller's address.
+    /// Where core listens.
+    pub core: TcpListener,
+    /// The controller's address; port 0 takes a free one.
     pub controller: SocketAddr,
     /// The pod of this machine.
     pub pod: PodName,
@@ -47,17 +47,14 @@ impl Stack {
     ///
     /// # Errors
     /// Names the part that could not be started.
-    pub async fn start(folder: &Folder, plan: &Plan) -> Result<Self> {
+    pub async fn start(folder: &Folder, plan: Plan) -> Result<Self> {
         let kv = open_store(folder.join("store")).await?;
         let process = open_runtime(folder).await?;
         let (core_stop, others_stop) = (CancellationToken::new(), CancellationToken::new());
         let mut parts = JoinSet::new();
 
-        let listener = TcpListener::bind(plan.core).await.with_context(|| {
-            format!("cannot listen on {}: is another core running? Choose another address with --listen", plan.core)
-        })?;
         let store: Arc<dyn Kv> = kv.clone();
-        let mut options = CoreOptions::new(store, StoreClass::Embedded, Listen::Bound(listener));
+        let mut options = CoreOptions::new(store, StoreClass::Embedded, Listen::Bound(plan.core));
         let runtime: Arc<dyn Runtime> = process.clone();
         options.process = Some(runtime.clone());
         options.fakes = plan.allow_fake.then(|| Arc::new(FakeRegistry::new(Some(folder.join("fake")))));
@@ -135,6 +132,16 @@ impl Stack {
         self.kv.close().await?;
         Ok(())
     }
+}
+
+/// Takes core's address.
+///
+/// # Errors
+/// When it cannot be had.
+pub async fn bind(address: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| {
+        format!("cannot listen on {address}: is another core running? Choose another address with --listen")
+    })
 }
 
 async fn open_store(folder: std::path::PathBuf) -> Result<Arc<Embedded>> {
