@@ -1,7 +1,8 @@
 //! What a store does per second, beside what its disk does.
 //!
-//! `kv_bench [FOLDER] [--etcd HOST:PORT]`: the embedded store in a fresh folder below FOLDER (default: the folder for
-//! temporary files), or the given etcd.
+//! `kv_bench [FOLDER] [--etcd HOST:PORT] [--put-each | --durable COUNT]`: the embedded store in a fresh folder below
+//! FOLDER (default: the folder for temporary files), or the given etcd; everything, only lists of observed puts, or
+//! COUNT durable puts one after another (for a tracer).
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -10,13 +11,21 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use eru_kv::{
-    Durability, Embedded, EmbeddedOptions, Etcd, EtcdOptions, GuardedPut, KeyRange, Kv, LeaseId, Op, RangeOptions,
-    Revision, Txn, WatchItem,
+    Durability, Embedded, EmbeddedOptions, Etcd, EtcdOptions, Guard, GuardedPut, KeyRange, Kv, LeaseId, Op, PutOutcome,
+    RangeOptions, Revision, Txn, WatchItem,
 };
 use futures::StreamExt;
 use futures::future::join_all;
 
 type Failure = Box<dyn std::error::Error>;
+
+/// What is measured.
+#[derive(Clone, Copy)]
+enum Only {
+    Everything,
+    PutEach,
+    Durable(usize),
+}
 
 const VALUE_BYTES: usize = 512;
 const MEASURE: Duration = Duration::from_secs(3);
@@ -171,7 +180,17 @@ async fn reads(store: &Arc<dyn Kv>) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn run(store: Arc<dyn Kv>) -> Result<(), Failure> {
+async fn run(store: Arc<dyn Kv>, only: Only) -> Result<(), Failure> {
+    match only {
+        Only::PutEach => return put_each_of_many(&store).await,
+        Only::Durable(count) => {
+            for index in 0..count {
+                put(&store, key(index), Durability::Durable).await?;
+            }
+            return Ok(store.close().await?);
+        }
+        Only::Everything => {}
+    }
     latency(&store, "durable, one after another", Durability::Durable).await?;
     latency(&store, "observed, one after another", Durability::Observed).await?;
     reads(&store).await?;
@@ -179,8 +198,83 @@ async fn run(store: Arc<dyn Kv>) -> Result<(), Failure> {
         in_flight(&store, writers).await?;
     }
     put_each(&store, 4, Some(10_000)).await?;
-    for callers in [1, 4, 64] {
-        put_each(&store, callers, None).await?;
+    put_each_of_many(&store).await
+}
+
+/// CPU time of this process's threads of that name, in seconds; the kernel counts in hundredths.
+fn thread_seconds(name: &str) -> f64 {
+    let stats = std::fs::read_dir("/proc/self/task").into_iter().flatten().filter_map(|task| {
+        let stat = std::fs::read_to_string(task.ok()?.path().join("stat")).ok()?;
+        let (head, tail) = stat.rsplit_once(')')?;
+        let fields: Vec<&str> = tail.split_whitespace().collect();
+        let ticks = fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?;
+        head.ends_with(&format!("({name}")).then_some(ticks)
+    });
+    stats.sum::<u64>() as f64 / 100.0
+}
+
+/// As a core's one writer of reports does it: long lists over the same keys, each put guarded. `rate` = puts per second.
+async fn reports(store: &Arc<dyn Kv>, rate: Option<usize>) -> Result<(), Failure> {
+    const LIST: usize = 4096;
+    const WORKLOADS: usize = 10_000;
+    let index = |at: usize| format!("/index/{:08x}{at:056x}", at.wrapping_mul(0x9e37_79b9) as u32);
+    for first in (0..WORKLOADS).step_by(100) {
+        let then = (first..first + 100).map(|at| Op::put(index(at), "node")).collect();
+        store.txn(Txn { then, ..Txn::default() }, Durability::Durable).await?;
+    }
+    let mut bases = vec![Revision(0); WORKLOADS];
+    store
+        .txn(Txn { then: vec![Op::Delete(KeyRange::prefix("/status/report/"))], ..Txn::default() }, Durability::Durable)
+        .await?;
+    let mut watch = store.watch(KeyRange::prefix("/status/report/"), store.revision().await?.next()).await?;
+    let watcher = tokio::spawn(async move {
+        let mut seen = 0;
+        while let Ok(Some(item)) = tokio::time::timeout(Duration::from_secs(1), watch.next()).await {
+            if let WatchItem::Events { events, .. } = item? {
+                seen += events.len();
+            }
+        }
+        Ok::<_, eru_kv::Error>(seen)
+    });
+    let (begun, cpu) = (Instant::now(), thread_seconds("eru-store"));
+    let mut pace = rate.map(|rate| tokio::time::interval(Duration::from_secs_f64(LIST as f64 / rate as f64)));
+    let (mut next, mut longest) = (0, Duration::ZERO);
+    while begun.elapsed() < MEASURE {
+        if let Some(pace) = &mut pace {
+            pace.tick().await;
+        }
+        let chosen: Vec<usize> = (next..next + LIST).map(|at| at % WORKLOADS).collect();
+        next += LIST;
+        let puts = chosen.iter().map(|at| {
+            let key = format!("/status/report/{:08x}{at:056x}", at.wrapping_mul(0x9e37_79b9) as u32);
+            let guards = vec![Guard::Exists(index(*at).into()), Guard::ModRevision(key.clone().into(), bases[*at])];
+            GuardedPut { guards, key: key.into(), value: vec![b'v'; VALUE_BYTES].into(), lease: LeaseId(0) }
+        });
+        let puts = puts.collect();
+        let asked = Instant::now();
+        let outcomes = store.put_each(puts, Durability::Observed).await?;
+        longest = longest.max(asked.elapsed());
+        for (at, outcome) in chosen.into_iter().zip(outcomes) {
+            let PutOutcome::Written(revision) = outcome else { return Err("a report was refused".into()) };
+            bases[at] = revision;
+        }
+    }
+    let took = begun.elapsed().as_secs_f64();
+    let cpu = (thread_seconds("eru-store") - cpu) * 1e6 / next as f64;
+    println!(
+        "{:<48} {:>9.0}/s, {} of {next} seen, longest list {longest:.1?}, {cpu:.1} us CPU of eru-store a put",
+        format!("reports, lists of {LIST}, {}", rate.map_or("as fast as it goes".into(), |rate| format!("{rate}/s"))),
+        next as f64 / took,
+        watcher.await??
+    );
+    Ok(())
+}
+
+async fn put_each_of_many(store: &Arc<dyn Kv>) -> Result<(), Failure> {
+    reports(store, Some(40_000)).await?;
+    reports(store, None).await?;
+    for callers in [1, 4, 16, 64] {
+        put_each(store, callers, None).await?;
     }
     store.close().await?;
     Ok(())
@@ -188,25 +282,29 @@ async fn run(store: Arc<dyn Kv>) -> Result<(), Failure> {
 
 fn main() -> Result<(), Failure> {
     let mut arguments = std::env::args().skip(1);
-    let (mut folder, mut etcd) = (std::env::temp_dir(), None);
+    let (mut folder, mut etcd, mut only) = (std::env::temp_dir(), None, Only::Everything);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--etcd" => etcd = Some(arguments.next().ok_or("--etcd needs HOST:PORT")?),
+            "--put-each" => only = Only::PutEach,
+            "--durable" => only = Only::Durable(arguments.next().ok_or("--durable needs COUNT")?.parse()?),
             path => folder = PathBuf::from(path),
         }
     }
-    fdatasync(&folder)?;
+    if matches!(only, Only::Everything) {
+        fdatasync(&folder)?;
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
         match etcd {
             Some(endpoint) => {
                 let options =
                     EtcdOptions { endpoints: vec![endpoint], prefix: "/kv_bench".into(), ..EtcdOptions::default() };
-                run(Etcd::connect(options).await?).await
+                run(Etcd::connect(options).await?, only).await
             }
             None => {
                 let folder = tempfile::tempdir_in(&folder)?;
-                run(Embedded::open(folder.path(), EmbeddedOptions::default())?).await
+                run(Embedded::open(folder.path(), EmbeddedOptions::default())?, only).await
             }
         }
     })

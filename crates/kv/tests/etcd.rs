@@ -142,7 +142,7 @@ async fn prefixes_do_not_see_each_other() {
 
 #[tokio::test]
 async fn a_full_etcd_is_called_full() {
-    let Some(server) = Server::start_with(&["--quota-backend-bytes", "4000000"]).await else { return };
+    let Some(server) = Server::start_with(&QUOTA).await else { return };
     let store = connect(&server, "/a").await;
     let full = tokio::time::timeout(PATIENCE, async {
         for index in 0.. {
@@ -156,6 +156,71 @@ async fn a_full_etcd_is_called_full() {
     let error = full.await.expect("it is full soon");
     assert!(matches!(error, Error::Full(_)), "{error}");
     store.revision().await.expect("it still answers reads");
+}
+
+const QUOTA: [&str; 2] = ["--quota-backend-bytes", "4000000"];
+
+/// Puts keys below `prefix` until etcd refuses one.
+async fn fill(store: &Etcd, prefix: &str) {
+    for index in 0..1000 {
+        let txn = Txn { then: vec![Op::put(format!("{prefix}{index}"), vec![0; 300_000])], ..Txn::default() };
+        match store.txn(txn, Durability::Durable).await {
+            Ok(_) => {}
+            Err(Error::Full(_)) => return,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    panic!("300 MB fit into a quota of 4 MB");
+}
+
+async fn remove(store: &Etcd, prefix: &'static str) -> Revision {
+    let txn = Txn { then: vec![Op::Delete(KeyRange::prefix(prefix))], ..Txn::default() };
+    store.txn(txn, Durability::Durable).await.expect("removals are allowed").revision
+}
+
+#[tokio::test]
+async fn a_full_etcd_heals_with_a_compaction() {
+    let Some(server) = Server::start_with(&QUOTA).await else { return };
+    let store = connect(&server, "/a").await;
+    put(&store, "kept").await;
+    for _ in 0..3 {
+        fill(&store, "k/").await;
+        let lease = store.lease_grant(Duration::from_secs(9)).await;
+        assert!(matches!(lease, Err(Error::Full(_))), "{lease:?}");
+        let revision = remove(&store, "k/").await;
+        store.compact(revision).await.expect("compaction is allowed");
+        put(&store, "after").await;
+        store.lease_grant(Duration::from_secs(9)).await.expect("there is room");
+    }
+    let found = store.range(&KeyRange::prefix("k"), Default::default()).await.unwrap().kvs;
+    assert_eq!(found.len(), 1, "what was not removed is there");
+}
+
+#[tokio::test]
+async fn a_full_etcd_heals_for_a_client_that_does_not_compact() {
+    let Some(server) = Server::start_with(&QUOTA).await else { return };
+    let (store, other) = (connect(&server, "/a").await, connect(&server, "/a").await);
+    for index in 0..PATIENCE.as_secs() * 10 {
+        put(&store, &format!("small/{index}")).await;
+    }
+    fill(&store, "k/").await;
+    // An attempt that finds no room, and so cannot help.
+    fill(&store, "k/more-").await;
+    let revision = remove(&other, "k/").await;
+    other.compact(revision).await.expect("compaction is allowed");
+    let deadline = std::time::Instant::now() + PATIENCE;
+    for index in 0.. {
+        // etcd counts what is in use anew when something is written.
+        let removal = Txn { then: vec![Op::delete(format!("small/{index}"))], ..Txn::default() };
+        other.txn(removal, Durability::Durable).await.expect("removals are allowed");
+        let txn = Txn { then: vec![Op::put("k/x", vec![0; 300_000])], ..Txn::default() };
+        match store.txn(txn, Durability::Durable).await {
+            Ok(_) => break,
+            Err(Error::Full(_)) => assert!(std::time::Instant::now() < deadline, "it does not heal"),
+            Err(error) => panic!("{error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
 
 #[tokio::test]

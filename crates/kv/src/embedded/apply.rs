@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::history::Events;
 use super::state::State;
 use crate::limits::RANGE_BYTES_MAX;
 use crate::port::{
@@ -61,7 +62,7 @@ impl State {
             });
         }
         if !events.is_empty() {
-            self.finish(revision, events);
+            self.finish(revision, Events::Many(events));
         }
         Ok(TxnReply { revision: Revision(self.applied), succeeded, replies })
     }
@@ -91,7 +92,7 @@ impl State {
         }
         let revision = self.applied + 1;
         let event = self.put(revision, &put.key, &put.value, put.lease);
-        self.finish(revision, vec![event]);
+        self.finish(revision, Events::One(event));
         PutOutcome::Written(Revision(revision))
     }
 

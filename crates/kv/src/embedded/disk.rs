@@ -19,7 +19,7 @@ const TEXTS: TableDefinition<'_, &str, &str> = TableDefinition::new("texts");
 /// The layout that this build writes. Another one is refused.
 const FORMAT: i64 = 1;
 /// Memory for database pages. Reads never touch the file, so this is for the pages that commits change.
-const CACHE_BYTES: usize = 16 << 20;
+const CACHE_BYTES: usize = 32 << 20;
 /// Key records begin with four numbers of eight bytes: mod revision, create revision, version, lease.
 const RECORD_HEAD_BYTES: usize = 32;
 
@@ -42,22 +42,14 @@ impl From<Failure> for Error {
     }
 }
 
-/// A key as it is on disk.
-#[derive(Debug)]
-pub(super) struct Record {
-    head: [u8; RECORD_HEAD_BYTES],
-    value: Bytes,
-}
-
-impl From<&Version> for Record {
-    fn from(version: &Version) -> Self {
-        let mut head = [0; RECORD_HEAD_BYTES];
-        let numbers = [version.mod_revision, version.create_revision, version.version, version.lease.0];
-        for (slot, number) in head.chunks_exact_mut(8).zip(numbers) {
-            slot.copy_from_slice(&number.to_le_bytes());
-        }
-        Self { head, value: version.value.clone().unwrap_or_default() }
+/// The numbers of a key as they are on disk.
+fn head(version: &Version) -> [u8; RECORD_HEAD_BYTES] {
+    let mut head = [0; RECORD_HEAD_BYTES];
+    let numbers = [version.mod_revision, version.create_revision, version.version, version.lease.0];
+    for (slot, number) in head.chunks_exact_mut(8).zip(numbers) {
+        slot.copy_from_slice(&number.to_le_bytes());
     }
+    head
 }
 
 fn decode(record: &[u8]) -> Option<Version> {
@@ -79,8 +71,8 @@ pub(super) struct Changes {
     pub(super) revision: i64,
     pub(super) reserved: i64,
     pub(super) exposed: bool,
-    /// `None` = removed.
-    pub(super) keys: Vec<(Bytes, Option<Record>)>,
+    /// `None` = removed. Of several entries with one key the last one counts.
+    pub(super) keys: Vec<(Bytes, Option<Version>)>,
     pub(super) leases: Vec<(LeaseId, Option<u64>)>,
 }
 
@@ -135,8 +127,8 @@ impl Disk {
 
     /// Brings `changes` onto the disk. After an error they may or may not be there.
     pub(super) fn commit(&mut self, changes: &mut Changes) -> Result<(), Failure> {
-        // Neighbours share pages.
-        changes.keys.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        // Neighbours share pages. Stable, for a key that is there twice.
+        changes.keys.sort_by(|a, b| a.0.cmp(&b.0));
         let result = self.try_commit(changes);
         if result.is_err() {
             self.database = None;
@@ -152,13 +144,14 @@ impl Disk {
         let txn = database.begin_write()?;
         if !changes.keys.is_empty() {
             let mut keys = txn.open_table(KEYS)?;
-            for (key, record) in &changes.keys {
-                match record {
-                    Some(record) => {
-                        let mut slot = keys.insert_reserve(&key[..], RECORD_HEAD_BYTES + record.value.len())?;
-                        let (head, value) = slot.as_mut().split_at_mut(RECORD_HEAD_BYTES);
-                        head.copy_from_slice(&record.head);
-                        value.copy_from_slice(&record.value);
+            for (key, version) in &changes.keys {
+                match version {
+                    Some(version) => {
+                        let value = version.value.as_deref().unwrap_or_default();
+                        let mut slot = keys.insert_reserve(&key[..], RECORD_HEAD_BYTES + value.len())?;
+                        let (head_slot, value_slot) = slot.as_mut().split_at_mut(RECORD_HEAD_BYTES);
+                        head_slot.copy_from_slice(&head(version));
+                        value_slot.copy_from_slice(value);
                     }
                     None => {
                         keys.remove(&key[..])?;

@@ -12,8 +12,26 @@ const EVENT_OVERHEAD_BYTES: usize = 192;
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) revision: i64,
-    pub(super) events: Vec<Event>,
+    pub(super) events: Events,
     bytes: usize,
+}
+
+/// Nearly always one, which needs no list of its own.
+#[derive(Debug)]
+pub(super) enum Events {
+    One(Event),
+    Many(Vec<Event>),
+}
+
+impl std::ops::Deref for Events {
+    type Target = [Event];
+
+    fn deref(&self) -> &[Event] {
+        match self {
+            Self::One(event) => std::slice::from_ref(event),
+            Self::Many(events) => events,
+        }
+    }
 }
 
 /// Entries by ascending revision; revisions without changes have none.
@@ -30,7 +48,7 @@ impl History {
         Self { entries: VecDeque::new(), horizon, bytes: 0 }
     }
 
-    pub(super) fn push(&mut self, revision: i64, events: Vec<Event>) {
+    pub(super) fn push(&mut self, revision: i64, events: Events) {
         let bytes = events.iter().map(event_bytes).sum();
         self.bytes += bytes;
         self.entries.push_back(Arc::new(Entry { revision, events, bytes }));

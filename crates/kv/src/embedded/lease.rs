@@ -53,14 +53,19 @@ impl Leases {
         Some(ttl)
     }
 
-    pub(super) fn bind(&mut self, id: LeaseId, key: Bytes) {
-        if let Some(lease) = self.by_id.get_mut(&id) {
-            lease.keys.insert(key);
+    /// Nothing is bound to lease 0.
+    pub(super) fn bind(&mut self, id: LeaseId, key: &Bytes) {
+        if id.0 != 0
+            && let Some(lease) = self.by_id.get_mut(&id)
+        {
+            lease.keys.insert(key.clone());
         }
     }
 
     pub(super) fn unbind(&mut self, id: LeaseId, key: &[u8]) {
-        if let Some(lease) = self.by_id.get_mut(&id) {
+        if id.0 != 0
+            && let Some(lease) = self.by_id.get_mut(&id)
+        {
             lease.keys.remove(key);
         }
     }

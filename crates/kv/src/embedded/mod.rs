@@ -17,6 +17,7 @@
 
 mod apply;
 mod committer;
+mod dirty;
 mod disk;
 #[cfg(test)]
 mod failing_disk_tests;

@@ -7,8 +7,9 @@ use std::time::Instant;
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use super::disk::{Changes, Failure, Loaded, Record};
-use super::history::History;
+use super::dirty::{Dirty, DirtyAt};
+use super::disk::{Changes, Failure, Loaded};
+use super::history::{Events, History};
 use super::lease::{Lease, Leases};
 use crate::port::{Error, Event, Guard, KeyRange, KeyValue, LeaseId, Result, Revision};
 
@@ -16,6 +17,9 @@ use crate::port::{Error, Event, Guard, KeyRange, KeyValue, LeaseId, Result, Revi
 const RESERVE_REVISIONS: i64 = 100_000;
 /// Unflushed keys from which on observed writes wait for the disk, which is then slower than they are.
 const DIRTY_KEYS_MAX: usize = 32_768;
+/// Unflushed keys from which on the flush does not wait any longer: a commit stays small enough that the next one is not
+/// late, and observed writes meet the bound above only where the disk is slower than they are.
+const FLUSH_KEYS: usize = 16_384;
 /// What a key costs beyond its bytes, for the quota.
 const KEY_OVERHEAD_BYTES: u64 = 64;
 
@@ -27,6 +31,16 @@ pub(super) struct Version {
     pub(super) version: i64,
     pub(super) lease: LeaseId,
     pub(super) value: Option<Bytes>,
+}
+
+/// A key, what was written to it, and where its newest version waits for the disk.
+#[derive(Debug)]
+struct Slot {
+    /// The map's key once more (it shares its bytes), so that one lookup is enough for a write.
+    key: Bytes,
+    /// Ascending. Those before the horizon are dropped when they are the larger part.
+    versions: Vec<Version>,
+    dirty_at: DirtyAt,
 }
 
 #[derive(Debug)]
@@ -46,15 +60,24 @@ pub(super) struct Waiter {
 
 /// Whether a caller may be answered at once.
 pub(super) enum Settled {
-    /// Published; `flush` = the committer must be told that there is something to flush.
-    Now {
-        flush: bool,
-    },
+    /// Published.
+    Now(Flush),
     AfterCommit(oneshot::Receiver<Result<(), Failure>>),
 }
 
+/// What the committer must be told of an observed write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Flush {
+    /// Nothing, or it knows.
+    Known,
+    /// That there is something to flush.
+    Soon,
+    /// That there is so much that it should not wait.
+    Now,
+}
+
 pub(super) struct State {
-    keys: BTreeMap<Bytes, Vec<Version>>,
+    keys: BTreeMap<Bytes, Slot>,
     pub(super) history: History,
     pub(super) leases: Leases,
     /// Revision of the last write in memory.
@@ -68,9 +91,10 @@ pub(super) struct State {
     pub(super) read_horizon: i64,
     undo: VecDeque<(u64, Undo)>,
     pub(super) waiters: VecDeque<Waiter>,
-    dirty_keys: HashSet<Bytes>,
+    dirty_keys: Dirty,
     dirty_leases: HashSet<LeaseId>,
-    flush_wanted: bool,
+    /// What the committer has been told since the last commit began.
+    told: Flush,
     pub(super) live_bytes: u64,
     quota_bytes: u64,
     history_bytes_max: usize,
@@ -95,8 +119,9 @@ impl State {
         let mut keys = BTreeMap::new();
         for (key, version) in loaded.keys {
             live_bytes += version_bytes(&key, Some(&version));
-            leases.bind(version.lease, key.clone());
-            keys.insert(key, vec![version]);
+            leases.bind(version.lease, &key);
+            let slot = Slot { key: key.clone(), versions: vec![version], dirty_at: DirtyAt::default() };
+            keys.insert(key, slot);
         }
         Self {
             keys,
@@ -109,9 +134,9 @@ impl State {
             read_horizon: loaded.revision,
             undo: VecDeque::new(),
             waiters: VecDeque::new(),
-            dirty_keys: HashSet::new(),
+            dirty_keys: Dirty::default(),
             dirty_leases: HashSet::new(),
-            flush_wanted: false,
+            told: Flush::Known,
             live_bytes,
             quota_bytes,
             history_bytes_max,
@@ -126,7 +151,7 @@ impl State {
     // Reading.
 
     fn newest(&self, key: &[u8], at: i64) -> Option<&Version> {
-        alive_at(self.keys.get(key)?, at)
+        alive_at(&self.keys.get(key)?.versions, at)
     }
 
     pub(super) fn holds(&self, guard: &Guard, at: i64) -> bool {
@@ -143,8 +168,8 @@ impl State {
     pub(super) fn range(&self, range: &KeyRange, at: i64, limit: usize, bytes_max: usize) -> (Vec<KeyValue>, bool) {
         let mut found = Vec::new();
         let mut bytes = 0;
-        for (key, versions) in self.within(range) {
-            let Some(version) = alive_at(versions, at) else { continue };
+        for (key, slot) in self.within(range) {
+            let Some(version) = alive_at(&slot.versions, at) else { continue };
             let value = version.value.clone().unwrap_or_default();
             bytes += key.len() + value.len();
             if (limit > 0 && found.len() == limit) || (bytes > bytes_max && !found.is_empty()) {
@@ -155,7 +180,7 @@ impl State {
         (found, false)
     }
 
-    fn within<'a>(&'a self, range: &KeyRange) -> impl Iterator<Item = (&'a Bytes, &'a Vec<Version>)> + use<'a> {
+    fn within<'a>(&'a self, range: &KeyRange) -> impl Iterator<Item = (&'a Bytes, &'a Slot)> + use<'a> {
         let start = range.start.clone();
         let end = if range.end.is_empty() {
             Bound::Included(start.clone())
@@ -186,56 +211,63 @@ impl State {
     }
 
     pub(super) fn put(&mut self, revision: i64, key: &[u8], value: &[u8], lease: LeaseId) -> Event {
-        let (key, before) = match self.keys.get_key_value(key) {
-            Some((key, versions)) => (key.clone(), alive_at(versions, i64::MAX)),
-            // A copy, because the caller's may be a slice of a large buffer.
-            None => (Bytes::copy_from_slice(key), None),
-        };
-        let version = Version {
+        // Copies, because the caller's may be slices of a large buffer.
+        let value = Bytes::copy_from_slice(value);
+        let put = |before: Option<&Version>| Version {
             mod_revision: revision,
             create_revision: before.map_or(revision, |v| v.create_revision),
             version: before.map_or(1, |v| v.version + 1),
             lease,
-            value: Some(Bytes::copy_from_slice(value)),
+            value: Some(value),
         };
-        let event = Event::Put(key_value(key.clone(), version.value.clone().unwrap_or_default(), &version));
-        self.write(key, version);
-        event
+        let (key, version) = match self.keys.get_mut(key) {
+            Some(slot) => {
+                let version = put(alive_at(&slot.versions, i64::MAX));
+                let key = slot.key.clone();
+                let before = slot.write(version.clone(), &mut self.dirty_keys);
+                self.wrote(&key, before, Some(&version));
+                (key, version)
+            }
+            None => {
+                let key = Bytes::copy_from_slice(key);
+                let version = put(None);
+                let mut slot = Slot::new(key.clone());
+                slot.write(version.clone(), &mut self.dirty_keys);
+                self.keys.insert(key.clone(), slot);
+                self.wrote(&key, None, Some(&version));
+                (key, version)
+            }
+        };
+        Event::Put(key_value(key, version.value.clone().unwrap_or_default(), &version))
     }
 
     /// Removes every key of `range`.
     pub(super) fn delete(&mut self, revision: i64, range: &KeyRange) -> Vec<Event> {
         let doomed: Vec<Bytes> = self
             .within(range)
-            .filter(|(_, versions)| alive_at(versions, i64::MAX).is_some())
+            .filter(|(_, slot)| alive_at(&slot.versions, i64::MAX).is_some())
             .map(|(key, _)| key.clone())
             .collect();
         doomed.into_iter().map(|key| self.delete_key(revision, key)).collect()
     }
 
+    /// Removes a key that is there.
     fn delete_key(&mut self, revision: i64, key: Bytes) -> Event {
         let gone = Version { mod_revision: revision, create_revision: 0, version: 0, lease: LeaseId(0), value: None };
-        self.write(key.clone(), gone);
+        let slot = self.keys.entry(key.clone()).or_insert_with(|| Slot::new(key.clone()));
+        let before = slot.write(gone, &mut self.dirty_keys);
+        self.wrote(&key, before, None);
         Event::Delete { key, revision: Revision(revision) }
     }
 
-    fn write(&mut self, key: Bytes, version: Version) {
-        self.live_bytes += version_bytes(&key, Some(&version));
-        let lease = version.lease;
-        let versions = self.keys.entry(key.clone()).or_default();
-        let before = versions.last().cloned();
-        if versions.is_empty() {
-            // Most keys have one version most of the time; the default growth would reserve four.
-            versions.reserve_exact(1);
-        }
-        versions.push(version);
-        self.live_bytes -= version_bytes(&key, before.as_ref());
-        if let Some(before) = before {
-            self.leases.unbind(before.lease, &key);
-        }
-        self.leases.bind(lease, key.clone());
-        self.dirty_keys.insert(key.clone());
-        self.undo.push_back((self.applied_seq + 1, Undo::Version(key)));
+    /// Keeps what depends on the keys' newest versions: the bytes, the leases, and the way back.
+    fn wrote(&mut self, key: &Bytes, before: Option<Was>, now: Option<&Version>) {
+        let was = before.unwrap_or_default();
+        self.live_bytes += version_bytes(key, now);
+        self.live_bytes -= was.value_bytes.map_or(0, |value_bytes| live_bytes(key.len(), value_bytes));
+        self.leases.unbind(was.lease, key);
+        self.leases.bind(now.map_or(LeaseId(0), |version| version.lease), key);
+        self.undo.push_back((self.applied_seq + 1, Undo::Version(key.clone())));
     }
 
     pub(super) fn grant(&mut self, id: LeaseId, ttl_s: u64, now: Instant) {
@@ -252,11 +284,11 @@ impl State {
         let events = lease.keys.iter().map(|key| self.delete_key(revision, key.clone())).collect();
         self.dirty_leases.insert(id);
         self.undo.push_back((self.applied_seq + 1, Undo::Ended(id, lease)));
-        self.finish(revision, events);
+        self.finish(revision, Events::Many(events));
     }
 
     /// The change is complete: it takes its place in history.
-    pub(super) fn finish(&mut self, revision: i64, events: Vec<Event>) {
+    pub(super) fn finish(&mut self, revision: i64, events: Events) {
         if !events.is_empty() {
             self.applied = revision;
             self.history.push(revision, events);
@@ -293,12 +325,26 @@ impl State {
                 || self.dirty_keys.len() > DIRTY_KEYS_MAX);
         if !needs_disk && seq_before == self.published_seq {
             self.publish(self.applied_seq, self.applied);
-            let flush = changed && !std::mem::replace(&mut self.flush_wanted, true);
-            return Settled::Now { flush };
+            return Settled::Now(if changed { self.flush() } else { Flush::Known });
         }
         let (done, receiver) = oneshot::channel();
         self.waiters.push_back(Waiter { seq: self.applied_seq, revision: self.applied, needs_disk, done });
         Settled::AfterCommit(receiver)
+    }
+
+    fn flush(&mut self) -> Flush {
+        let flush = match self.told {
+            Flush::Known | Flush::Soon if self.is_much_dirty() => Flush::Now,
+            Flush::Known => Flush::Soon,
+            Flush::Soon | Flush::Now => return Flush::Known,
+        };
+        self.told = flush;
+        flush
+    }
+
+    /// Whether a flush should not wait for more.
+    pub(super) fn is_much_dirty(&self) -> bool {
+        self.dirty_keys.len() >= FLUSH_KEYS && !self.ailing
     }
 
     fn publish(&mut self, seq: u64, revision: i64) {
@@ -321,13 +367,8 @@ impl State {
             self.exposed = false;
         }
         self.exposure_wanted = false;
-        self.flush_wanted = false;
-        let dirty_keys = std::mem::take(&mut self.dirty_keys);
-        let record = |key: Bytes| {
-            let record = self.newest(&key, i64::MAX).map(Record::from);
-            (key, record)
-        };
-        let keys = dirty_keys.into_iter().map(record).collect();
+        self.told = Flush::Known;
+        let keys = self.dirty_keys.take();
         let leases = std::mem::take(&mut self.dirty_leases)
             .into_iter()
             .map(|id| (id, self.leases.get(id).map(|lease| lease.ttl_s)))
@@ -360,7 +401,8 @@ impl State {
     pub(super) fn failed(&mut self, changes: Changes) -> Vec<Waiter> {
         self.ailing = true;
         self.exposed = false;
-        self.dirty_keys.extend(changes.keys.into_iter().map(|(key, _)| key));
+        let unwritten = changes.keys.into_iter().chain(self.dirty_keys.take());
+        let unwritten: Vec<Bytes> = unwritten.map(|(key, _)| key).collect();
         self.dirty_leases.extend(changes.leases.into_iter().map(|(id, _)| id));
         while let Some((_, undo)) = self.undo.pop_back() {
             match undo {
@@ -371,6 +413,15 @@ impl State {
                 Undo::Ended(id, lease) => self.leases.insert(id, lease),
             }
         }
+        for key in unwritten {
+            match self.keys.get_mut(&key) {
+                Some(slot) => {
+                    let newest = slot.versions.last().filter(|version| version.value.is_some()).cloned();
+                    self.dirty_keys.note(&key, &mut slot.dirty_at, newest);
+                }
+                None => self.dirty_keys.note(&key, &mut DirtyAt::default(), None),
+            }
+        }
         self.history.truncate(self.published);
         self.applied = self.published;
         self.published_seq = self.applied_seq;
@@ -378,7 +429,7 @@ impl State {
     }
 
     fn undo_version(&mut self, key: Bytes) {
-        let Some(versions) = self.keys.get_mut(&key) else { return };
+        let Some(Slot { versions, .. }) = self.keys.get_mut(&key) else { return };
         let undone = versions.pop();
         let now = versions.last().cloned();
         if versions.is_empty() {
@@ -390,7 +441,7 @@ impl State {
             self.leases.unbind(undone.lease, &key);
         }
         if let Some(now) = now {
-            self.leases.bind(now.lease, key);
+            self.leases.bind(now.lease, &key);
         }
     }
 
@@ -434,15 +485,45 @@ impl State {
                 Event::Put(kv) => &kv.key,
                 Event::Delete { key, .. } => key,
             };
-            let Some(versions) = self.keys.get_mut(key) else { continue };
+            let Some(Slot { versions, .. }) = self.keys.get_mut(key) else { continue };
             let old = versions.partition_point(|version| version.mod_revision <= horizon);
             let Some(newest_old) = old.checked_sub(1) else { continue };
             let first_kept = if versions[newest_old].value.is_none() { old } else { newest_old };
+            // Removed when they are at least half, so that a key with many versions is not moved for each of them. The
+            // last event of a key finds at most one version that can be read.
+            if 2 * first_kept < versions.len() {
+                continue;
+            }
             versions.drain(..first_kept);
             if versions.is_empty() {
                 self.keys.remove(key);
             }
         }
+    }
+}
+
+/// What a write needs to know of the version before it.
+#[derive(Debug, Default)]
+struct Was {
+    lease: LeaseId,
+    /// `None` = it was a removal.
+    value_bytes: Option<usize>,
+}
+
+impl Slot {
+    fn new(key: Bytes) -> Self {
+        // Most keys have one version most of the time; the default growth would reserve four.
+        Self { key, versions: Vec::with_capacity(1), dirty_at: DirtyAt::default() }
+    }
+
+    fn write(&mut self, version: Version, dirty: &mut Dirty) -> Option<Was> {
+        let was = self
+            .versions
+            .last()
+            .map(|before| Was { lease: before.lease, value_bytes: before.value.as_ref().map(Bytes::len) });
+        dirty.note(&self.key, &mut self.dirty_at, version.value.is_some().then(|| version.clone()));
+        self.versions.push(version);
+        was
     }
 }
 
@@ -467,7 +548,11 @@ fn key_value(key: Bytes, value: Bytes, version: &Version) -> KeyValue {
 
 fn version_bytes(key: &[u8], version: Option<&Version>) -> u64 {
     match version.and_then(|version| version.value.as_ref()) {
-        Some(value) => key.len() as u64 + value.len() as u64 + KEY_OVERHEAD_BYTES,
+        Some(value) => live_bytes(key.len(), value.len()),
         None => 0,
     }
+}
+
+fn live_bytes(key_bytes: usize, value_bytes: usize) -> u64 {
+    key_bytes as u64 + value_bytes as u64 + KEY_OVERHEAD_BYTES
 }

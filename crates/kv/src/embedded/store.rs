@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::committer::{Committer, Wake};
 use super::disk::{Disk, Failure, Opener};
-use super::state::{Settled, State};
+use super::state::{Flush, Settled, State};
 use super::watch::Cursor;
 use crate::check;
 use crate::port::{
@@ -147,10 +147,12 @@ impl Embedded {
             (value, settled, state.published)
         };
         match settled {
-            Settled::Now { flush } => {
+            Settled::Now(flush) => {
                 self.shared.announce(published);
-                if flush {
-                    self.shared.wake.flush();
+                match flush {
+                    Flush::Known => {}
+                    Flush::Soon => self.shared.wake.flush(),
+                    Flush::Now => self.shared.wake.commit(),
                 }
             }
             Settled::AfterCommit(done) => {

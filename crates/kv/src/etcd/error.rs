@@ -72,9 +72,9 @@ pub(super) fn refusal(status: &Status, endpoint: &str, is_write: bool) -> Refusa
         return Refusal::TooLarge;
     }
     Refusal::Other(match status.code() {
-        Code::ResourceExhausted if has("database space exceeded") => {
-            Error::Full(format!("etcd at {endpoint} says \"{text}\"; compact and defragment it, then disarm its alarm"))
-        }
+        Code::ResourceExhausted if has("database space exceeded") => Error::Full(format!(
+            "etcd at {endpoint} says \"{text}\"; remove keys, it heals with the next compaction, or raise its quota"
+        )),
         Code::Unauthenticated | Code::PermissionDenied => Error::Denied(format!("etcd at {endpoint} says \"{text}\"")),
         Code::InvalidArgument | Code::OutOfRange | Code::FailedPrecondition if status.source().is_none() => {
             Error::Invalid(format!("etcd at {endpoint} says \"{text}\""))

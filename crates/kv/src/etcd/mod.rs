@@ -6,6 +6,7 @@
 //!   tried on the next endpoint, writes only when they were certainly not sent.
 //! - A watch is resumed behind what it delivered, for as long as it is wanted. It ends with `Compacted`, also when the
 //!   server broke its word (an event that belongs before a progress note), or when the cluster is another one.
+//! - An etcd that is full is reported, and heals without an operator once keys were removed and compacted.
 //! - Not supported yet: TLS, users.
 
 mod convert;
@@ -13,6 +14,7 @@ mod endpoints;
 mod error;
 mod proto;
 mod put_each;
+mod space;
 mod store;
 mod watch;
 

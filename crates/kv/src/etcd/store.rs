@@ -20,6 +20,7 @@ use super::proto::etcdserverpb::{
     RangeRequest, RangeResponse, ResponseHeader, TxnRequest, TxnResponse,
 };
 use super::put_each::put_each;
+use super::space::Space;
 use super::watch::Watcher;
 use crate::check;
 use crate::limits::RANGE_BYTES_MAX;
@@ -67,6 +68,7 @@ pub(super) struct Shared {
     /// Counts requests for progress.
     pub(super) progress: watch::Sender<u64>,
     pub(super) closed: CancellationToken,
+    space: Space,
 }
 
 impl Shared {
@@ -115,7 +117,8 @@ impl Etcd {
         let prefix = Prefix::new(&options.prefix);
         let cluster_id = header(&endpoints, &prefix).await?.cluster_id;
         let (progress, _) = watch::channel(0);
-        let shared = Arc::new(Shared { endpoints, prefix, cluster_id, progress, closed: CancellationToken::new() });
+        let (closed, space) = (CancellationToken::new(), Space::default());
+        let shared = Arc::new(Shared { endpoints, prefix, cluster_id, progress, closed, space });
         Ok(Arc::new(Self { shared, prefix_text: options.prefix }))
     }
 
@@ -137,13 +140,19 @@ impl Etcd {
         Fut: Future<Output = Result<tonic::Response<T>, Status>>,
     {
         self.open().map_err(Refusal::Other)?;
-        self.shared
-            .endpoints
-            .call(kind, |channel| {
-                let reply = ask(channel);
-                async move { reply.await.map(tonic::Response::into_inner) }
-            })
-            .await
+        let Shared { endpoints, space, .. } = &*self.shared;
+        if kind == Kind::Write {
+            space.before_write(endpoints).await;
+        }
+        let answer = endpoints.call(kind, |channel| {
+            let reply = ask(channel);
+            async move { reply.await.map(tonic::Response::into_inner) }
+        });
+        let answer = answer.await;
+        if let Err(Refusal::Other(Error::Full(_))) = &answer {
+            space.note_full();
+        }
+        answer
     }
 
     pub(super) async fn write_txn(&self, request: TxnRequest) -> Result<TxnResponse, Refusal> {
@@ -330,9 +339,14 @@ impl Kv for Etcd {
     }
 
     async fn compact(&self, revision: Revision) -> Result<()> {
-        let request = CompactionRequest { revision: revision.0 };
+        let Shared { endpoints, space, .. } = &*self.shared;
+        // Where room is wanted, the answer is to come when it is there.
+        let request = CompactionRequest { revision: revision.0, physical: space.is_full() };
         match self.call(Kind::Write, |channel| async move { kv(channel).compact(request).await }).await {
-            Ok(_) | Err(Refusal::Compacted) => Ok(()),
+            Ok(_) | Err(Refusal::Compacted) => {
+                space.after_compaction(endpoints).await;
+                Ok(())
+            }
             Err(Refusal::Future) => Err(Error::Future(self.revision().await?)),
             Err(refusal) => Err(refusal.into()),
         }
