@@ -42,6 +42,10 @@ pub fn all() -> KeyRange {
 pub fn pod(name: &PodName) -> Bytes {
     join(&["pod", name.as_str()])
 }
+/// All pods.
+pub fn pods() -> KeyRange {
+    KeyRange::prefix(Bytes::from_static(b"/pod/"))
+}
 /// A node.
 pub fn node(name: &NodeName) -> Bytes {
     join(&["node", name.as_str()])

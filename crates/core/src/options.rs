@@ -85,6 +85,10 @@ pub struct ServerLimits {
     pub streams_max: usize,
     /// Most connections; more wait in the listener's queue.
     pub connections_max: usize,
+    /// Most connections of one address; more are closed at once. Of IPv6, addresses of one /64 count as one.
+    pub connections_per_ip_max: usize,
+    /// How long a new connection may take to show that its end speaks HTTP/2; later it is asked for signs of life.
+    pub handshake: Duration,
     /// How long calls in flight may take to end when the core stops.
     pub shutdown: Duration,
 }
@@ -96,6 +100,8 @@ impl Default for ServerLimits {
             connection_streams_max: 1000,
             streams_max: 20_000,
             connections_max: 4096,
+            connections_per_ip_max: 1024,
+            handshake: Duration::from_secs(10),
             shutdown: Duration::from_secs(5),
         }
     }
@@ -198,6 +204,9 @@ impl CoreOptions {
                 ..ServerLimits::default()
             },
             settings: Settings {
+                connections_max: grpc.max_connections,
+                connections_per_ip_max: grpc.max_connections_per_ip,
+                handshake: grpc.handshake_timeout,
                 liveness: LivenessTimes {
                     beat: config.beat_interval,
                     lease: config.lease_ttl,

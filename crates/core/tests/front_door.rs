@@ -4,10 +4,15 @@
 
 mod support;
 
-use eru_api::pb;
+use eru_api::pb::{self, core_rpc_client::CoreRpcClient};
 use eru_config::Secret;
 use eru_core::options::Auth;
+use std::time::Duration;
 use support::{start, start_with};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 use tonic::{Code, Request, metadata::MetadataKey};
 
 #[tokio::test]
@@ -121,5 +126,62 @@ async fn a_header_that_is_too_large_is_refused_and_core_lives() {
         async move { client.info(pb::Empty {}).await.ok() }
     })
     .await;
+    core.stop().await;
+}
+
+/// Ends when the other side closes the connection.
+async fn closed(mut stream: TcpStream) {
+    let mut buffer = [0; 1024];
+    let reading = async { while matches!(stream.read(&mut buffer).await, Ok(1..)) {} };
+    tokio::time::timeout(support::PATIENCE, reading).await.expect("core closes the connection");
+}
+
+#[tokio::test]
+async fn connections_that_say_nothing_are_closed_and_others_get_their_places() {
+    let mut core = start_with(|o| {
+        o.limits.connections_max = 3;
+        o.limits.handshake = Duration::from_millis(200);
+    })
+    .await;
+    let silent = TcpStream::connect(core.handle.address).await.unwrap();
+    let mut slow = TcpStream::connect(core.handle.address).await.unwrap();
+    slow.write_all(b"PRI * HTTP/2.0").await.unwrap();
+    let another = CoreRpcClient::connect(format!("http://{}", core.handle.address));
+    let mut another = tokio::time::timeout(support::PATIENCE, another).await.unwrap().unwrap();
+    let asked = tokio::time::timeout(support::PATIENCE, another.info(pb::Empty {})).await;
+    asked.expect("the third place is free in time").unwrap();
+    closed(silent).await;
+    closed(slow).await;
+    core.client.info(pb::Empty {}).await.expect("who has begun may be silent");
+    core.stop().await;
+}
+
+#[tokio::test]
+async fn one_address_does_not_take_all_connections() {
+    let mut core = start_with(|o| o.limits.connections_per_ip_max = 2).await;
+    let second = TcpStream::connect(core.handle.address).await.unwrap();
+    closed(TcpStream::connect(core.handle.address).await.unwrap()).await;
+    core.client.info(pb::Empty {}).await.unwrap();
+    drop(second);
+    support::eventually("the place to be free", || async {
+        let mut client = CoreRpcClient::connect(format!("http://{}", core.handle.address)).await.ok()?;
+        client.info(pb::Empty {}).await.ok()
+    })
+    .await;
+    core.stop().await;
+}
+
+#[tokio::test]
+async fn the_largest_request_holds_for_streams_and_lists_too() {
+    let mut core = start_with(|o| o.limits.recv_message_bytes_max = 64 * 1024).await;
+    let labels: std::collections::BTreeMap<_, _> = [("a".to_owned(), "x".repeat(100 * 1024))].into();
+    let list = pb::ListWorkloadsOptions { labels: labels.clone(), ..Default::default() };
+    let listed = core.client.list_workloads(list).await.unwrap_err();
+    let watch = pb::WorkloadStatusStreamOptions { labels, ..Default::default() };
+    let watched = core.client.workload_status_stream(watch).await.unwrap_err();
+    for refused in [listed, watched] {
+        assert_eq!(refused.code(), Code::OutOfRange, "{refused:?}");
+        assert!(refused.message().contains("65536"), "{refused:?}");
+    }
     core.stop().await;
 }

@@ -5,6 +5,8 @@
 mod support;
 
 use eru_api::pb;
+use eru_runtime::Runtime;
+use eru_types::NodeName;
 use std::collections::BTreeMap;
 use support::{node, start};
 use tonic::Code;
@@ -106,5 +108,36 @@ async fn a_node_is_changed_wholly_or_not_at_all() {
     let down = pb::SetNodeOptions { nodename: "n1".into(), workloads_down: true, ..Default::default() };
     let node = core.client.set_node(down).await.unwrap().into_inner();
     assert_eq!((node.generation, node.state.as_str()), (1, "lost"));
+    core.stop().await;
+}
+
+#[tokio::test]
+async fn engines_are_opened_for_nodes_that_are_there_and_forgotten_with_them() {
+    let mut core = start().await.with_nodes(&["n1", "n2"]).await;
+    let engine = |name: &str| core.fakes.get(&NodeName::new(name).unwrap());
+    let set = |node: &str, endpoint: &str| pb::SetNodeOptions {
+        nodename: node.into(),
+        endpoint: endpoint.into(),
+        ..Default::default()
+    };
+    let mut client = core.client.clone();
+    let unknown = client.set_node(set("ghost", "fake://ghost")).await.unwrap_err();
+    assert_eq!(unknown.code(), Code::NotFound, "{unknown:?}");
+    assert!(engine("ghost").is_none(), "nothing was made for a node that is not there");
+    client.set_node(set("ghost", "fake://n1?down=1")).await.unwrap_err();
+    engine("n1").unwrap().ping().await.expect("nobody turned the knobs of a live engine");
+    let bad = client.set_node(set("n1", "fake://n1?nonsense=1")).await.unwrap_err();
+    assert_eq!(bad.code(), Code::InvalidArgument, "{bad:?}");
+    client.set_node(set("n1", "fake://n1?down=1")).await.unwrap();
+    assert!(engine("n1").unwrap().ping().await.is_err(), "the node's own change takes effect at once");
+
+    let engines = &core.handle.cluster.engines;
+    assert_eq!(engines.open_len(), 2);
+    client.set_node(set("n1", "fake://n2")).await.unwrap();
+    assert_eq!(engines.open_len(), 1, "nobody has the former endpoint");
+    client.remove_node(pb::RemoveNodeOptions { nodename: "n1".into() }).await.unwrap();
+    assert_eq!(engines.open_len(), 1, "the other node has it still");
+    core.client.remove_node(pb::RemoveNodeOptions { nodename: "n2".into() }).await.unwrap();
+    assert_eq!(core.handle.cluster.engines.open_len(), 0);
     core.stop().await;
 }

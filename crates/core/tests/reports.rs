@@ -110,7 +110,7 @@ async fn send(core: &mut TestCore, incarnation: i64, full: bool, reports: &[(&st
             ..Default::default()
         })
         .collect();
-    let request = agent::ReportRequest { nodename: "n1".into(), incarnation, full, reports };
+    let request = agent::ReportRequest { nodename: "n1".into(), incarnation, full, reports, ..Default::default() };
     let outcomes = core.agent.report(request).await.unwrap().into_inner().outcomes;
     outcomes.iter().map(|o| o.result()).collect()
 }

@@ -190,6 +190,9 @@ fn grpc(s: &mut Section<'_>) -> Grpc {
         max_concurrent_streams: number(s, "max_concurrent_streams", d.max_concurrent_streams as usize, 1..=1_000_000)
             as u32,
         max_recv_msg_size: size.map_or(d.max_recv_msg_size, |size| size.0 as usize),
+        max_connections: number(s, "max_connections", d.max_connections, 1..=1_000_000),
+        max_connections_per_ip: number(s, "max_connections_per_ip", d.max_connections_per_ip, 1..=1_000_000),
+        handshake_timeout: at_least(s, "handshake_timeout", d.handshake_timeout, SECOND),
         service_discovery_interval: at_least(s, "service_discovery_interval", d.service_discovery_interval, SECOND),
         service_heartbeat_interval: at_least(s, "service_heartbeat_interval", d.service_heartbeat_interval, SECOND),
     }

@@ -21,6 +21,12 @@ pub struct Grpc {
     pub max_concurrent_streams: u32,
     /// Largest request, in bytes.
     pub max_recv_msg_size: usize,
+    /// Connections at a time; more wait.
+    pub max_connections: usize,
+    /// Connections at a time of one address; more are refused.
+    pub max_connections_per_ip: usize,
+    /// The longest that a new connection may take to begin to speak HTTP/2.
+    pub handshake_timeout: Duration,
     /// How often the addresses of cores are told to clients at least.
     pub service_discovery_interval: Duration,
     /// How often a core tells the store that it is there.
@@ -33,6 +39,10 @@ impl Default for Grpc {
             // The original's 100 would let a client's hundredth watch hold up its calls on the same connection.
             max_concurrent_streams: 1000,
             max_recv_msg_size: 20 << 20,
+            max_connections: 4096,
+            // A quarter, so that no single address takes them all; enough for the clients behind one proxy.
+            max_connections_per_ip: 1024,
+            handshake_timeout: Duration::from_secs(10),
             service_discovery_interval: Duration::from_secs(15),
             service_heartbeat_interval: Duration::from_secs(15),
         }

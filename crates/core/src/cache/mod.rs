@@ -14,6 +14,7 @@ mod derive;
 mod feed;
 mod filter;
 mod node;
+mod past;
 mod placing;
 mod question;
 mod reader;
@@ -36,6 +37,7 @@ pub use wire::{to_pb_status, to_pb_workload};
 pub use workload::WorkloadView;
 
 pub(crate) use node::{NodeChange, NodeSlot};
+pub(crate) use past::Wanted;
 pub(crate) use reader::Parts;
 pub(crate) use state::State;
 pub(crate) use workload::Serial;

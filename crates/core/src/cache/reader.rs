@@ -98,22 +98,42 @@ impl Cache {
     /// # Errors
     /// What the store answered, or [`Error::Unavailable`] when the cache does not catch up.
     pub async fn linearizable(&self) -> Result<(), Error> {
-        let revision = self.question.revision().await.map_err(|error| copy_of(&error))?;
-        if self.wait_for(revision, PROGRESS_AFTER).await {
-            return Ok(());
-        }
-        (self.nudge)().await;
-        if self.wait_for(revision, LINEARIZABLE_TIMEOUT).await {
+        let revision = self.asked().await?;
+        if self.reaches(revision, LINEARIZABLE_TIMEOUT).await {
             return Ok(());
         }
         Err(Error::Unavailable {
             endpoint: "cache".into(),
             cause: format!(
-                "it is at revision {} and the store at {revision}, for {LINEARIZABLE_TIMEOUT:?}; try again",
+                "the watch on the store lags: it has been at revision {} with the store at {revision} or later for \
+                 {LINEARIZABLE_TIMEOUT:?}; try again, or another core",
                 self.revision()
             ),
             maybe_done: false,
         })
+    }
+
+    /// As [`Cache::linearizable`], but false when the cache does not catch up within `patience` of the store's answer.
+    pub(crate) async fn caught_up_within(&self, patience: Duration) -> Result<bool, Error> {
+        let revision = self.asked().await?;
+        Ok(self.reaches(revision, patience).await)
+    }
+
+    async fn asked(&self) -> Result<Revision, Error> {
+        self.question.revision().await.map_err(|error| copy_of(&error))
+    }
+
+    /// Waits for `revision`; asks for a sign of progress when it does not come by itself. A store whose watch is broken
+    /// may not take even that question, so it counts as waiting.
+    async fn reaches(&self, revision: Revision, patience: Duration) -> bool {
+        if self.wait_for(revision, PROGRESS_AFTER.min(patience)).await {
+            return true;
+        }
+        let nudged = async {
+            (self.nudge)().await;
+            self.wait_for(revision, patience).await
+        };
+        tokio::time::timeout(patience.saturating_sub(PROGRESS_AFTER), nudged).await.unwrap_or(false)
     }
 
     /// All pods by name.

@@ -68,7 +68,7 @@ impl Cluster {
     /// [`Error::Precondition`] when the owner's epoch is old; what concerns one workload is in its outcome.
     pub async fn control(self: &Arc<Self>, request: ControlRequest) -> Result<mpsc::Receiver<ControlOutcome>> {
         if let Some(owner) = &request.owner {
-            self.tasks.fences.guard(&*self.kv, owner).await?;
+            self.tasks.fences.check(&*self.kv, owner).await?;
         }
         let (outcomes, receiver) = mpsc::channel(request.ids.len().max(1));
         let (cluster, request) = (self.clone(), Arc::new(request));
@@ -97,6 +97,10 @@ impl Cluster {
         let control = request.control.ok_or_else(|| Error::Invalid("Unknown control type".into()))?;
         let (current, _held) = self.hold_workload(id).await?;
         current.check_owner(request.owner.as_ref())?;
+        if let Some(owner) = &request.owner {
+            // Waiting for the lock may have taken long, and nothing is written that a guard could be put on.
+            self.tasks.fences.check(&*self.kv, owner).await?;
+        }
         let placement = &current.placement;
         if placement.state == PlacementState::Removing {
             return Err(Error::Precondition(format!("workload {} is being removed", placement.name)));

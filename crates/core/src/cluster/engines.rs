@@ -5,7 +5,7 @@
 //! - `process://` and `fake://` belong to the process that holds that runtime; nothing else answers for them.
 
 use super::error::{Error, Result};
-use eru_runtime::{FakeOptions, FakeRegistry, Runtime};
+use eru_runtime::{Error as RuntimeError, FakeOptions, FakeRegistry, Runtime, RuntimeKind};
 use eru_types::name::excerpt;
 use parking_lot::Mutex;
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -37,6 +37,12 @@ impl Engine {
         }
         matches!(tokio::time::timeout(patience, self.runtime.ping()).await, Ok(Ok(())))
     }
+}
+
+/// Who holds the engine of an endpoint.
+enum Reach<'a> {
+    Process(&'a Arc<dyn Runtime>),
+    Fake(&'a FakeRegistry),
 }
 
 /// The engines that this core reaches.
@@ -75,6 +81,11 @@ impl Engines {
         self.open.lock().remove(endpoint);
     }
 
+    /// How many are open.
+    pub fn open_len(&self) -> usize {
+        self.open.lock().len()
+    }
+
     /// What [`Engines::open`] accepts, in words.
     pub fn reachable(&self) -> String {
         let mut schemes = Vec::new();
@@ -87,7 +98,31 @@ impl Engines {
         if schemes.is_empty() { "no endpoints at all".to_owned() } else { schemes.join(" and ") }
     }
 
+    /// The kind of the engine behind an endpoint. Nothing is opened: no engine is made and none takes other options.
+    ///
+    /// # Errors
+    /// As [`Engines::open`].
+    pub fn kind(&self, endpoint: &str) -> Result<RuntimeKind> {
+        match self.reach(endpoint)? {
+            Reach::Process(process) => Ok(process.kind()),
+            Reach::Fake(_) => match FakeOptions::parse(endpoint) {
+                Ok(_) => Ok(RuntimeKind::Fake),
+                Err(error) => Err(RuntimeError::Invalid(error.to_string()).into()),
+            },
+        }
+    }
+
     fn connect(&self, endpoint: &str) -> Result<Engine> {
+        match self.reach(endpoint)? {
+            Reach::Process(process) => Ok(self.engine(process.clone(), None)),
+            Reach::Fake(fakes) => {
+                let fake = fakes.open(endpoint)?;
+                Ok(self.engine(fake.clone(), Some(fake)))
+            }
+        }
+    }
+
+    fn reach(&self, endpoint: &str) -> Result<Reach<'_>> {
         let Some((scheme, _)) = endpoint.split_once("://") else {
             let text = format!(
                 "endpoint must be SCHEME://ADDRESS, got \"{}\"; this core reaches {}",
@@ -97,11 +132,8 @@ impl Engines {
             return Err(Error::Invalid(text));
         };
         match (scheme, &self.process, &self.fakes) {
-            ("process", Some(process), _) => Ok(self.engine(process.clone(), None)),
-            ("fake", _, Some(fakes)) => {
-                let fake = fakes.open(endpoint)?;
-                Ok(self.engine(fake.clone(), Some(fake)))
-            }
+            ("process", Some(process), _) => Ok(Reach::Process(process)),
+            ("fake", _, Some(fakes)) => Ok(Reach::Fake(fakes)),
             ("process", None, _) => Err(Error::Precondition(format!(
                 "endpoint \"{}\": this core does not run plain commands; `eru up` does. It reaches {}",
                 excerpt(endpoint),

@@ -9,7 +9,7 @@ use crate::{
     record::{self, OwnerRecord, Versioned},
 };
 use bytes::Bytes;
-use eru_kv::{Durability, Guard, Kv, Op, Revision, Txn};
+use eru_kv::{Durability, Guard, KeyRange, Kv, Op, Revision, Txn};
 use eru_types::{EngineId, name::excerpt};
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -86,6 +86,27 @@ impl Fences {
         Ok(guard)
     }
 
+    /// As [`Fences::guard`], and makes sure that the store holds the same at this moment: another core may have met a
+    /// newer epoch since this one last asked.
+    ///
+    /// # Errors
+    /// [`Error::Precondition`] when the epoch is older than one that any core has seen.
+    ///
+    /// # Cost
+    /// One round trip.
+    pub(crate) async fn check(&self, kv: &dyn Kv, owner: &Owner) -> Result<()> {
+        let guard = self.guard(kv, owner).await?;
+        // The reading makes it a request: some stores refuse a transaction of guards alone.
+        let then = vec![Op::Get(KeyRange::key(keys::owner(&owner.name)))];
+        let txn = Txn { guards: vec![guard], then, or_else: Vec::new() };
+        if kv.txn(txn, Durability::Durable).await?.succeeded {
+            return Ok(());
+        }
+        self.forget(owner);
+        // Asks the store, which has another epoch: a newer one is refused, and a record that is gone is written again.
+        self.guard(kv, owner).await.map(drop)
+    }
+
     /// To be called when a guard of this owner did not hold.
     pub(crate) fn forget(&self, owner: &Owner) {
         self.known.lock().remove(&owner.name);
@@ -142,8 +163,11 @@ mod tests {
         let write = |guard: Guard| Txn { guards: vec![guard], then: vec![Op::put("/x", "1")], or_else: vec![] };
         let holds = |guard: Guard| async { kv.txn(write(guard), Durability::Durable).await.unwrap().succeeded };
         assert!(!holds(old).await);
+        other.check(&*kv, &owner(5)).await.unwrap();
         assert!(holds(new).await);
-        one.forget(&owner(3));
+        one.guard(&*kv, &owner(3)).await.expect("it remembers, which costs nothing, and says so again");
+        let error = one.check(&*kv, &owner(3)).await.unwrap_err();
+        assert_eq!(error.to_string(), "owner epoch 3 is older than 5");
         let error = one.guard(&*kv, &owner(3)).await.unwrap_err();
         assert_eq!(error.to_string(), "owner epoch 3 is older than 5");
     }

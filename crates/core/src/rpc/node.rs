@@ -6,14 +6,14 @@ use super::{
     service::CoreService,
 };
 use crate::{
-    cache::NodeView,
+    cache::{NodeView, Wanted},
     cluster::{
         Error, Result,
         node::{CORES_MAX, NewNode, NodeChange, SHARE_MAX},
     },
 };
 use eru_api::pb;
-use eru_types::{Labels, MemoryBytes, name::excerpt};
+use eru_types::{Labels, MemoryBytes, NodeName, name::excerpt};
 use futures::{Stream, StreamExt, stream};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -27,9 +27,7 @@ impl CoreService {
         let new = new_node(request)?;
         let name = new.name.clone();
         self.cluster.add_node(new).await?;
-        self.cluster.cache.linearizable().await?;
-        let view = self.cluster.cache.node(&name).ok_or_else(|| Error::no_node(&name))?;
-        Ok(to_pb(&view))
+        Ok(to_pb(&*self.node_now(&name).await?))
     }
 
     pub(super) async fn node_remove(&self, request: pb::RemoveNodeOptions) -> Result<pb::Empty> {
@@ -49,9 +47,7 @@ impl CoreService {
     pub(super) async fn node_set(&self, request: pb::SetNodeOptions) -> Result<pb::Node> {
         let name = check::node(&request.nodename)?;
         self.cluster.set_node(&name, &node_change(request)?).await?;
-        self.cluster.cache.linearizable().await?;
-        let view = self.cluster.cache.node(&name).ok_or_else(|| Error::no_node(&name))?;
-        Ok(to_pb(&view))
+        Ok(to_pb(&*self.node_now(&name).await?))
     }
 
     /// The nodes of a list, with what their engines say of themselves unless that is not wanted.
@@ -95,8 +91,12 @@ impl CoreService {
     async fn node_named(&self, request: pb::GetNodeOptions) -> Result<Arc<NodeView>> {
         let name = check::node(&request.nodename)?;
         check::labels(request.labels)?;
-        self.cluster.cache.linearizable().await?;
-        self.cluster.cache.node(&name).ok_or_else(|| Error::no_node(&name))
+        self.node_now(&name).await
+    }
+
+    async fn node_now(&self, name: &NodeName) -> Result<Arc<NodeView>> {
+        let cache = self.cluster.cache.fresh(&*self.cluster.kv, Wanted::Node(name)).await?;
+        cache.node(name).ok_or_else(|| Error::no_node(name))
     }
 }
 

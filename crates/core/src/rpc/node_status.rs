@@ -1,7 +1,10 @@
 //! Signs of life of nodes, as the original's agents give them.
 
 use super::{check, service::CoreService};
-use crate::cluster::{Error, Result};
+use crate::{
+    cache::Wanted,
+    cluster::{Error, Result},
+};
 use eru_api::pb;
 
 impl CoreService {
@@ -16,8 +19,8 @@ impl CoreService {
         request: pb::GetNodeStatusOptions,
     ) -> Result<pb::NodeStatusStreamMessage> {
         let name = check::node(&request.nodename)?;
-        self.cluster.cache.linearizable().await?;
-        let view = self.cluster.cache.node(&name).ok_or_else(|| Error::missing(format_args!("/status:node/{name}")))?;
+        let cache = self.cluster.cache.fresh(&*self.cluster.kv, Wanted::Node(&name)).await?;
+        let view = cache.node(&name).ok_or_else(|| Error::missing(format_args!("/status:node/{name}")))?;
         Ok(pb::NodeStatusStreamMessage {
             nodename: name.to_string(),
             podname: view.record.pod.to_string(),

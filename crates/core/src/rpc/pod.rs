@@ -5,6 +5,7 @@ use super::{
     service::CoreService,
 };
 use crate::{
+    cache::Wanted,
     cluster::{Error, Result},
     record::PodRecord,
 };
@@ -28,14 +29,14 @@ impl CoreService {
 
     pub(super) async fn pod_get(&self, request: pb::GetPodOptions) -> Result<pb::Pod> {
         let name = check::pod(&request.name)?;
-        self.cluster.cache.linearizable().await?;
-        let pod = self.cluster.cache.pod(&name).ok_or_else(|| Error::no_pod(&name))?;
+        let cache = self.cluster.cache.fresh(&*self.cluster.kv, Wanted::Pod(&name)).await?;
+        let pod = cache.pod(&name).ok_or_else(|| Error::no_pod(&name))?;
         Ok(to_pb(&pod.record))
     }
 
     pub(super) async fn pod_list(&self) -> Result<pb::Pods> {
-        self.cluster.cache.linearizable().await?;
-        let pods = self.cluster.cache.pods().iter().map(|pod| to_pb(&pod.record)).collect();
+        let cache = self.cluster.cache.fresh(&*self.cluster.kv, Wanted::Pods).await?;
+        let pods = cache.pods().iter().map(|pod| to_pb(&pod.record)).collect();
         Ok(pb::Pods { pods })
     }
 }

@@ -6,7 +6,10 @@ use super::{
     service::CoreService,
     streams::{Answers, known},
 };
-use crate::cluster::{Error, Result};
+use crate::{
+    cache::Wanted,
+    cluster::{Error, Result},
+};
 use eru_api::pb;
 use futures::{StreamExt, stream};
 
@@ -40,10 +43,10 @@ impl CoreService {
         let options = request.opts.unwrap_or_default();
         let name = check::node(&options.nodename)?;
         check::labels(options.labels)?;
-        self.cluster.cache.linearizable().await?;
-        let view = self.cluster.cache.node(&name).ok_or_else(|| Error::no_node(&name))?;
+        let cache = self.cluster.cache.fresh(&*self.cluster.kv, Wanted::Node(&name)).await?;
+        let view = cache.node(&name).ok_or_else(|| Error::no_node(&name))?;
         let mut resource = to_pb_resource(&view);
-        let ids: Vec<_> = self.cluster.cache.placements_of(&name).iter().filter_map(|w| w.id().cloned()).collect();
+        let ids: Vec<_> = cache.placements_of(&name).iter().filter_map(|w| w.id().cloned()).collect();
         let patience = self.cluster.settings.connection_timeout;
         resource.diffs = match self.cluster.engines.open(&view.record.endpoint) {
             Err(error) => vec![format!("node {name}: its engine cannot be asked: {error}")],

@@ -33,7 +33,7 @@ impl CoreService {
         limits: ServerLimits,
         stopping: CancellationToken,
     ) -> Self {
-        let stream_limits = StreamLimits::new(limits.streams_max);
+        let stream_limits = StreamLimits::new(limits.streams_max).with_request_bytes_max(limits.recv_message_bytes_max);
         let started_at = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
         Self { cluster, store, stream_limits, stopping, started_at }
     }

@@ -2,9 +2,8 @@
 
 use super::{check, service::CoreService};
 use crate::{
-    cache::{WorkloadView, to_pb_workload},
-    cluster::{Error, Result, read::read},
-    keys,
+    cache::{Wanted, WorkloadView, to_pb_workload},
+    cluster::{Error, Result},
 };
 use eru_api::pb;
 use eru_types::EngineId;
@@ -21,28 +20,22 @@ impl CoreService {
     /// The workloads of these ids, in their order; all of them or none.
     ///
     /// # Cost
-    /// One round trip that is shared; one more for an id that the cache does not know.
+    /// One round trip that is shared; a few more for an id that the cache does not know.
     pub(super) async fn views(&self, ids: &[EngineId]) -> Result<Vec<Arc<WorkloadView>>> {
-        if !ids.is_empty() {
-            self.cluster.cache.linearizable().await?;
+        if ids.is_empty() {
+            return Ok(Vec::new());
         }
+        let (cache, kv) = (&self.cluster.cache, &*self.cluster.kv);
+        let fresh = cache.fresh(kv, Wanted::Workloads(ids)).await?;
         let mut views = Vec::with_capacity(ids.len());
         for id in ids {
-            let view = match self.cluster.cache.workload(id) {
-                Some(view) => view,
-                None => self.look_up(id).await?,
+            let view = match fresh.workload(id) {
+                Some(view) => Some(view),
+                // The store has the last word on what is not there.
+                None => cache.past(kv, Wanted::Workloads(std::slice::from_ref(id))).await?.workload(id),
             };
-            views.push(view);
+            views.push(view.ok_or_else(|| Error::no_workload(id))?);
         }
         Ok(views)
-    }
-
-    /// A workload that the cache does not know: if the store does, the cache will.
-    async fn look_up(&self, id: &EngineId) -> Result<Arc<WorkloadView>> {
-        let found = read(&*self.cluster.kv, &[keys::index(id)]).await?;
-        if found.values[0].is_some() {
-            self.cluster.cache.linearizable().await?;
-        }
-        self.cluster.cache.workload(id).ok_or_else(|| Error::no_workload(id))
     }
 }

@@ -167,7 +167,7 @@ impl Core {
         parts.spawn(self.registration.run(quiet.clone()));
 
         let limits = self.limits;
-        let incoming = accept::incoming(self.listener, limits.connections_max, kill.clone());
+        let incoming = accept::incoming(self.listener, limits, kill.clone());
         let server = Server::builder()
             .max_concurrent_streams(limits.connection_streams_max)
             .http2_max_header_list_size(HEADER_LIST_BYTES_MAX)

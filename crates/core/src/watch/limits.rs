@@ -4,6 +4,8 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::Status;
 
+/// Largest request, in bytes, whatever else is configured: the most and longest labels, and a token.
+const REQUEST_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// Streams of one core unless configured: ten thousand watch applications with two streams each.
 const STREAMS_MAX: usize = 20_000;
 /// A `BOOKMARK` at least this often unless the client says otherwise: a stream that is quiet for two of these is dead.
@@ -30,6 +32,8 @@ pub struct StreamLimits {
     pub bookmark_min: Duration,
     /// The longest.
     pub bookmark_max: Duration,
+    /// Largest request for a stream or a list, in bytes.
+    pub(crate) request_bytes_max: usize,
     /// Most messages of one read of the index.
     pub(crate) read_messages_max: usize,
     /// Most workloads that one read of the index looks at.
@@ -51,9 +55,16 @@ impl StreamLimits {
             bookmark_default: BOOKMARK_DEFAULT,
             bookmark_min: BOOKMARK_MIN,
             bookmark_max: BOOKMARK_MAX,
+            request_bytes_max: REQUEST_BYTES_MAX,
             read_messages_max: READ_MESSAGES_MAX,
             read_scan_max: READ_SCAN_MAX,
         }
+    }
+
+    /// The same with requests of at most `bytes_max` bytes, if that is less than what they may have anyway.
+    #[must_use]
+    pub fn with_request_bytes_max(self, bytes_max: usize) -> Self {
+        Self { request_bytes_max: self.request_bytes_max.min(bytes_max), ..self }
     }
 
     /// How many streams are open.

@@ -27,8 +27,6 @@ use tonic::{
 /// The methods that are answered here.
 const STATUS_STREAM: &str = "/pb.CoreRPC/WorkloadStatusStream";
 const LIST: &str = "/pb.CoreRPC/ListWorkloads";
-/// Largest request, in bytes: the most and longest labels, and a token.
-const REQUEST_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// What an idle stream holds ready for its next message, in bytes: a small message. tonic's own 8 KiB would be most of
 /// what an idle stream costs.
 const BUFFER_BYTES: usize = 1024;
@@ -46,7 +44,8 @@ pub fn intercept<S>(
     list: List,
     shutdown: CancellationToken,
 ) -> Intercept<S> {
-    Intercept { inner, status: StatusStream { cache, limits, shutdown }, list: ListMethod(list) }
+    let request_bytes_max = limits.request_bytes_max;
+    Intercept { inner, status: StatusStream { cache, limits, shutdown }, list: ListMethod(list), request_bytes_max }
 }
 
 /// A server of `CoreRPC` with our own way of its two large streams.
@@ -55,6 +54,7 @@ pub struct Intercept<S> {
     inner: S,
     status: StatusStream,
     list: ListMethod,
+    request_bytes_max: usize,
 }
 
 impl<S: NamedService> NamedService for Intercept<S> {
@@ -78,14 +78,18 @@ where
 
     fn call(&mut self, request: http::Request<B>) -> Self::Future {
         match request.uri().path() {
-            STATUS_STREAM => answer(self.status.clone(), request),
-            LIST => answer(self.list.clone(), request),
+            STATUS_STREAM => answer(self.status.clone(), request, self.request_bytes_max),
+            LIST => answer(self.list.clone(), request, self.request_bytes_max),
             _ => self.inner.call(request).boxed(),
         }
     }
 }
 
-fn answer<M, R, B>(method: M, request: http::Request<B>) -> BoxFuture<'static, Result<http::Response<Body>, Infallible>>
+fn answer<M, R, B>(
+    method: M,
+    request: http::Request<B>,
+    bytes_max: usize,
+) -> BoxFuture<'static, Result<http::Response<Body>, Infallible>>
 where
     M: ServerStreamingService<R, Response = Frame> + Send + 'static,
     M::ResponseStream: Send + 'static,
@@ -95,8 +99,7 @@ where
     B::Error: Into<StdError> + Send + 'static,
 {
     async move {
-        let mut grpc =
-            Grpc::new(FrameCodec::<R>::default()).apply_max_message_size_config(Some(REQUEST_BYTES_MAX), None);
+        let mut grpc = Grpc::new(FrameCodec::<R>::default()).apply_max_message_size_config(Some(bytes_max), None);
         Ok(grpc.server_streaming(method, request).await)
     }
     .boxed()

@@ -12,6 +12,7 @@
 use super::{
     Extended, Frame, StreamLimits, Subscribe, Token,
     index::{Lane, Position},
+    signal::Signal,
 };
 use crate::cache::{Cache, Serial, State, WorkloadFilter, WorkloadView};
 use eru_api::pb::workload_status_stream_message::Kind;
@@ -19,7 +20,7 @@ use eru_kv::Revision;
 use futures::Stream;
 use std::{collections::VecDeque, future::pending, pin::Pin, sync::Arc, time::Duration};
 use tokio::{
-    sync::{OwnedSemaphorePermit, watch},
+    sync::OwnedSemaphorePermit,
     time::{Instant, Sleep},
 };
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
@@ -56,7 +57,7 @@ struct Subscription {
     floor: Revision,
     era: u64,
     ready: VecDeque<Frame>,
-    signal: watch::Receiver<Revision>,
+    signal: Signal,
     shutdown: Pin<Box<WaitForCancellationFutureOwned>>,
     stopping: CancellationToken,
     ended: bool,
@@ -192,7 +193,7 @@ impl Subscription {
             biased;
             () = shutdown.as_mut() => false,
             () = due => true,
-            changed = signal.changed() => changed.is_ok(),
+            changed = signal.changed() => changed,
         }
     }
 

@@ -2,6 +2,8 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
+pub mod lagging;
+
 use eru_api::{
     agent::agent_client::AgentClient,
     pb::{self, core_rpc_client::CoreRpcClient},

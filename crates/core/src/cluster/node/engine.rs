@@ -5,15 +5,17 @@ use crate::{
     record::NodeRecord,
 };
 use eru_runtime::{Info, RuntimeKind};
+use eru_types::NodeName;
 use std::time::Duration;
 
 impl Cluster {
-    /// The kind of engine behind an endpoint; nothing is asked.
-    ///
-    /// # Errors
-    /// For an endpoint that this core cannot reach.
-    pub fn engine_kind(&self, endpoint: &str) -> Result<RuntimeKind> {
-        Ok(self.engines.open(endpoint)?.runtime.kind())
+    /// Forgets the engine that `node` had, unless another node has it too. A node that is added with it at this moment
+    /// opens it again.
+    pub(super) fn forget_engine(&self, node: &NodeName, endpoint: &str) {
+        let nodes = self.cache.nodes(None);
+        if !nodes.iter().any(|other| other.name() != node && other.record.endpoint == endpoint) {
+            self.engines.forget(endpoint);
+        }
     }
 
     /// Asks the engine behind an endpoint what its machine has.

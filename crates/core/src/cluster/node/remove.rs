@@ -1,8 +1,10 @@
 //! Removing a node that has no workloads.
 
+use super::set::decode;
 use crate::{
     cluster::{Cluster, Error, Result, read::read},
     keys,
+    record::{NodeRecord, Versioned},
 };
 use eru_kv::{Durability, Guard, Op, Txn};
 use eru_types::NodeName;
@@ -20,6 +22,8 @@ impl Cluster {
             let found = read(&*self.kv, &[keys::node(name), keys::version(name)]).await?;
             let [node, version] = &found.values[..] else { unreachable!("two keys were asked for") };
             let Some(node) = node else { return Err(Error::no_node(name)) };
+            // A record that does not decode must not keep the node from being removed.
+            let record: Result<Versioned<NodeRecord>> = decode(name, node);
             // Every commit of placements raises the version, so the count is that of the version that is guarded.
             self.cache.linearizable().await?;
             if self.cache.node(name).is_some_and(|view| view.placements_len > 0) {
@@ -43,6 +47,9 @@ impl Cluster {
             };
             if self.kv.txn(txn, Durability::Durable).await?.succeeded {
                 self.agents.forget(name);
+                if let Ok(record) = &record {
+                    self.forget_engine(name, &record.endpoint);
+                }
                 tracing::info!(node = %name, "node removed");
                 return Ok(());
             }

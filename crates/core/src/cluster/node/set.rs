@@ -23,10 +23,7 @@ impl Cluster {
     /// # Errors
     /// [`Error::NotFound`]; what [`apply`] says; [`Error::Conflict`].
     pub async fn set_node(&self, name: &NodeName, change: &NodeChange) -> Result<()> {
-        let runtime = match change.endpoint.as_str() {
-            "" => None,
-            endpoint => Some(self.engine_kind(endpoint)?),
-        };
+        let mut former = String::new();
         for _ in 0..CONFLICTS_MAX {
             let wanted = [keys::node(name), keys::version(name), keys::verdict(name)];
             let found = read(&*self.kv, &wanted).await?;
@@ -42,8 +39,11 @@ impl Cluster {
                 }
                 let used = self.cache.node(name).map(|view| view.used).unwrap_or_default();
                 let mut record: Versioned<NodeRecord> = decode(name, node)?;
+                former.clone_from(&record.endpoint);
                 apply(&mut record, change, &used)?;
-                if let Some(kind) = runtime {
+                if !change.endpoint.is_empty() {
+                    // Not opened before the change is made: opening makes simulated engines, and turns their knobs.
+                    let kind = self.engines.kind(&change.endpoint)?;
                     record.runtime = kind.as_str().to_owned();
                     record.runs_images = kind.runs_images();
                     record.runs_commands = kind.runs_commands();
@@ -69,15 +69,29 @@ impl Cluster {
             }
             let reply = self.kv.txn(Txn { guards, then, or_else: vec![] }, Durability::Durable).await?;
             if reply.succeeded {
+                if !change.endpoint.is_empty() {
+                    self.move_engine(name, &former, &change.endpoint);
+                }
                 tracing::info!(node = %name, bypass = change.bypass, down = change.workloads_down, "node changed");
                 return Ok(());
             }
         }
         Err(Error::Conflict(format!("node {name} is being changed by others; try again")))
     }
+
+    /// Lets go of the engine that a node had and takes hold of the one that it has now, with the options it has now.
+    fn move_engine(&self, name: &NodeName, former: &str, now: &str) {
+        if former != now {
+            self.forget_engine(name, former);
+        }
+        if let Err(error) = self.engines.open(now) {
+            // The node is shown without its engine until that can be opened, which everything that needs it tries again.
+            tracing::warn!(node = %name, %error, "the engine cannot be opened");
+        }
+    }
 }
 
-fn decode<T: serde::de::DeserializeOwned>(name: &NodeName, kv: &KeyValue) -> Result<Versioned<T>> {
+pub(super) fn decode<T: serde::de::DeserializeOwned>(name: &NodeName, kv: &KeyValue) -> Result<Versioned<T>> {
     record::decode(&kv.value).map_err(|error| {
         let key = String::from_utf8_lossy(&kv.key).into_owned();
         Error::Internal(format!("node {name}: the value of {key} does not decode: {error}"))

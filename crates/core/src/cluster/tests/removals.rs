@@ -220,3 +220,24 @@ async fn reports_of_nobody_are_swept() {
     sweep.store(&cluster, Duration::ZERO).await.unwrap();
     world.check(&cluster).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_whom_another_core_saw_replaced_controls_nothing() {
+    let world = World::new();
+    let (one, two) = (world.core("c1").await, world.core("c2").await);
+    nodes(&one, 1, 64 * GIB).await;
+    let owned = pb::DeployOptions { owner: "set".into(), owner_epoch: 1, ..options(1) };
+    let ids = succeeded(&deploy(&one, &owned).await);
+    let request = |epoch| ControlRequest {
+        ids: ids.clone(),
+        control: Some(Control::Stop),
+        force: false,
+        owner: Some(Owner { name: "set".into(), epoch }),
+    };
+    let mut outcomes = two.control(request(2)).await.unwrap();
+    assert_eq!(within(outcomes.recv()).await.unwrap().error, "");
+    // The first core still remembers that the first epoch was the newest.
+    let refused = one.control(request(1)).await.unwrap_err();
+    assert_eq!(refused.to_string(), "owner epoch 1 is older than 2");
+    assert!(one.control(request(2)).await.is_ok());
+}
