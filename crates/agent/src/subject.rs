@@ -42,10 +42,19 @@ impl Run {
     }
 }
 
+/// Why a workload does not run that was never started.
+const UNSTARTED: &str = "not started yet";
+
 /// The report of a workload; sequence and time are filled in by others.
 pub(crate) fn report(inspection: &Inspection, healthy: bool, reason: &str, ttl_s: i64) -> WorkloadReport {
     let running = inspection.state == State::Running;
-    let reason = if reason.is_empty() { &inspection.reason } else { reason };
+    // Whoever made it is about to start it: that is no end, and must not be taken for one.
+    let unstarted = inspection.state == State::Created;
+    let reason = match (reason, inspection.reason.as_str()) {
+        ("", "") if unstarted => UNSTARTED,
+        ("", known) => known,
+        (given, _) => given,
+    };
     let extension = serde_json::to_vec(&inspection.labels.reported()).expect("a map of strings is JSON");
     WorkloadReport {
         id: inspection.id.to_string(),
@@ -64,6 +73,7 @@ pub(crate) fn report(inspection: &Inspection, healthy: bool, reason: &str, ttl_s
         restarts: inspection.restarts,
         reason: cut(reason, REASON_BYTES_MAX),
         started_at_ms: inspection.started_at_ms,
+        unstarted,
         ..WorkloadReport::default()
     }
 }
@@ -119,6 +129,16 @@ mod tests {
     }
 
     #[test]
+    fn what_was_never_started_is_no_end() {
+        let made = Inspection { state: State::Created, reason: String::new(), ..inspection(&[("ERU", "1")]) };
+        let told = report(&made, false, "", 0);
+        assert!(told.unstarted && !told.running && told.exit.is_none());
+        assert_eq!(told.reason, "not started yet");
+        let running = Inspection { state: State::Running, ..made };
+        assert!(!report(&running, false, "", 0).unstarted);
+    }
+
+    #[test]
     fn a_report_carries_the_visible_labels_and_one_line_of_reason() {
         let given = inspection(&[("ERU", "1"), ("eru.nodename", "n1"), ("zone", "a"), ("ERU_META", "broken")]);
         let report = report(&given, true, "", 0);
@@ -126,6 +146,7 @@ mod tests {
         assert_eq!(report.reason, "a");
         assert!(!report.running && !report.healthy);
         assert!(health_check(&given).is_empty());
+        assert!(!report.unstarted);
         let long = last_lines((0..50).map(|n| format!("{n}{}", "é".repeat(600))).collect());
         assert!(long.len() == LAST_LINES_MAX && long[9].starts_with("49") && long[9].len() <= LAST_LINE_BYTES_MAX);
     }

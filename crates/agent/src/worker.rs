@@ -143,6 +143,7 @@ fn gone(life: &Life) -> WorkloadReport {
         running: false,
         networks: Default::default(),
         gone: true,
+        unstarted: false,
         last_lines: life.last_lines.clone(),
         observed_at_ms: now_ms(),
         ..report

@@ -1,24 +1,25 @@
 //! All sets: one task that takes the users' commands, writes the specs and keeps a worker for each set.
 
 mod commands;
+mod workers;
 
-use crate::act::Actor;
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::observe::Observer;
 use crate::shown::{Desired, Shown, replica_set};
 use crate::spec::Checked;
 use crate::store::Store;
-use crate::worker::{Ended, Tools, Worker};
+use crate::worker::Ended;
 use commands::answer;
 use eru_api::controller::ReplicaSet;
-use eru_client::Client;
+use eru_client::{Backoff, Client};
 use eru_types::name::{SetName, excerpt};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinSet;
+use tokio::task::{self, JoinSet};
 use tokio_util::sync::CancellationToken;
+use workers::Assignment;
 
 /// Commands that wait for the task at once; each is a user who waits for an answer.
 const COMMANDS_MAX: usize = 64;
@@ -170,15 +171,19 @@ struct Running<'a> {
     version: &'a watch::Sender<u64>,
     shutdown: CancellationToken,
     sets: BTreeMap<String, Held>,
-    workers: JoinSet<(String, String, Result<Ended, Error>)>,
+    workers: JoinSet<Result<Ended, Error>>,
+    /// The sets that the tasks of `workers` work for.
+    at_work: HashMap<task::Id, Assignment>,
     /// Those who wait for the end of a set, by uid.
     waiting: HashMap<String, Vec<RemoveReply>>,
 }
 
 struct Held {
     desired: watch::Sender<Arc<Desired>>,
-    shown: watch::Receiver<Arc<Shown>>,
+    shown: watch::Sender<Arc<Shown>>,
     stop: CancellationToken,
+    /// Waits before its worker is started again.
+    backoff: Backoff,
 }
 
 impl Task {
@@ -209,6 +214,7 @@ impl Task {
             shutdown: shutdown.clone(),
             sets: BTreeMap::new(),
             workers: JoinSet::new(),
+            at_work: HashMap::new(),
             waiting: HashMap::new(),
         };
         let result = running.lead(&mut self.inbox).await;
@@ -243,10 +249,7 @@ impl Running<'_> {
                     Some(command) => self.obey(command).await?,
                     None => return Ok(()),
                 },
-                Some(ended) = self.workers.join_next() => {
-                    let (name, uid, ended) = ended.expect("workers do not panic and are never aborted");
-                    self.bury(&name, &uid, ended?).await?;
-                }
+                Some(ended) = self.workers.join_next_with_id() => self.worker_ended(ended).await?,
             }
         }
     }
@@ -257,25 +260,6 @@ impl Running<'_> {
             Command::Scale(name, count, reply) => answer(reply, self.scale(&name, count).await),
             Command::Remove(name, keep_workloads, reply) => self.remove(&name, keep_workloads, reply).await,
         }
-    }
-
-    fn start(&mut self, desired: Desired) {
-        let (name, uid) = (desired.set.name.clone(), desired.set.uid.clone());
-        let seen = Shown::nothing_seen(desired.set.count, "not looked at yet".to_owned());
-        let (shown_sender, shown) = watch::channel(Arc::new(seen));
-        let (desired_sender, desired) = watch::channel(Arc::new(desired));
-        let stop = self.shutdown.child_token();
-        let worker = Worker::new(Tools {
-            observer: self.term.observer.clone(),
-            actor: Actor::new(&self.term.client, &name, &uid, self.term.epoch),
-            store: self.term.store.clone(),
-            clock: self.term.clock,
-            desired,
-            shown: shown_sender,
-            version: self.version.clone(),
-        });
-        self.sets.insert(name.clone(), Held { desired: desired_sender, shown, stop: stop.clone() });
-        self.workers.spawn(async move { (name, uid, worker.run(stop).await) });
     }
 
     /// After a worker's end.
@@ -298,7 +282,7 @@ impl Running<'_> {
     }
 
     fn publish(&self) {
-        let published = |held: &Held| Published { desired: held.desired.subscribe(), shown: held.shown.clone() };
+        let published = |held: &Held| Published { desired: held.desired.subscribe(), shown: held.shown.subscribe() };
         let known = self.sets.iter().map(|(name, held)| (name.clone(), published(held))).collect();
         self.published.send_replace(Some(Arc::new(known)));
         self.version.send_modify(|version| *version += 1);

@@ -34,6 +34,8 @@ pub fn condition(entry: &Entry) -> Condition {
         None => InstancePhase::Starting,
         Some(status) if status.id.is_empty() => InstancePhase::Starting,
         Some(status) if status.running => InstancePhase::Running,
+        // Core is still bringing it up: what does not run yet has not ended.
+        Some(_) if matches!(entry.workload.state.as_str(), "planned" | "created") => InstancePhase::Starting,
         Some(_) => InstancePhase::Exited,
     };
     let healthy = phase == InstancePhase::Running && status.is_some_and(|status| status.healthy);
@@ -128,6 +130,13 @@ mod tests {
             (entry("running", Some(report(true, false)), false), Running, false),
             (entry("running", Some(report(true, true)), false), Running, true),
             (entry("running", Some(report(false, false)), false), Exited, false),
+            (entry("planned", Some(report(false, false)), false), Starting, false),
+            (entry("created", Some(report(false, false)), false), Starting, false),
+            (entry("created", None, false), Starting, false),
+            (entry("created", Some(report(true, true)), false), Running, true),
+            (entry("created", Some(report(false, false)), true), Unknown, false),
+            // The original's core knows no states.
+            (entry("", Some(report(false, false)), false), Exited, false),
             // The original's agents may say healthy of what does not run.
             (entry("running", Some(report(false, true)), false), Exited, false),
             (entry("running", Some(report(true, true)), true), Unknown, false),
@@ -149,7 +158,7 @@ mod tests {
         let found = instance(&entry, condition(&entry), Millis(5)).unwrap();
         assert_eq!((found.slot, found.epoch, found.generation, found.exit_known), (2, 7, 3, true));
         assert_eq!(found.reason, "killed by signal 9: bye");
-        entry.workload.status.as_mut().unwrap().reason = "said bye".into();
+        entry.status.as_mut().unwrap().reason = "said bye".into();
         assert_eq!(instance(&entry, condition(&entry), Millis(5)).unwrap().reason, "said bye");
         for bad in ["", "-1", "x", "99999999999999999999999"] {
             entry.workload.labels.insert(LABEL_SLOT.into(), bad.into());

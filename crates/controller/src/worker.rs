@@ -102,7 +102,7 @@ enum Leaving {
 }
 
 enum Acted {
-    Created(Create, Outcome),
+    Created(Queued, Outcome),
     Removed(String, Outcome),
     Listed(Vec<Resolve>, Result<Vec<(String, String)>, eru_client::Error>),
 }

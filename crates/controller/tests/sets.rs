@@ -273,6 +273,74 @@ async fn a_create_whose_fate_is_unknown_is_sent_again_by_the_next_controller() {
     controller.stop().await;
 }
 
+/// Sets the epoch of a set's first slot to the last number there is: the next one overflows, which panics where overflows
+/// are checked.
+#[cfg(debug_assertions)]
+async fn exhaust_epochs(folder: &Path, uid: &str) {
+    use eru_kv::{Durability, KeyRange, Op, RangeOptions, Txn};
+    let kv = Embedded::open(folder, EmbeddedOptions::default()).expect("it opens");
+    let range = KeyRange::prefix(format!("/controller/slot/{uid}/"));
+    let found = kv.range(&range, RangeOptions::default()).await.expect("it is read").kvs.remove(0);
+    let mut record: serde_json::Value = serde_json::from_slice(&found.value).expect("it is JSON");
+    record["epoch"] = u64::MAX.into();
+    let put = Op::put(found.key, serde_json::to_vec(&record).expect("it is JSON"));
+    kv.txn(Txn { then: vec![put], ..Txn::default() }, Durability::Durable).await.expect("it is written");
+    kv.close().await.expect("it closes");
+}
+
+#[cfg(debug_assertions)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_in_one_set_is_shown_and_stops_no_other() {
+    let world = World::new().await;
+    let mut controller = world.controller().await;
+    controller.apply(spec("bad", 1)).await;
+    controller.apply(spec("good", 1)).await;
+    let (bad, good) = (controller.until_healthy("bad").await, controller.until_healthy("good").await);
+    controller.stop().await;
+    exhaust_epochs(world.folder.path(), &bad.uid).await;
+    world.core.steal(&bad.slots[0].workload_id);
+
+    let mut controller = world.controller().await;
+    let message = |set: &ReplicaSet| set.status.clone().unwrap_or_default().message;
+    let told = |set: &ReplicaSet| message(set).contains("its worker panicked") && message(set).contains("overflow");
+    controller.until("bad", "told why", told).await;
+    world.core.kill(&good.slots[0].workload_id);
+    controller.until("good", "mended", |set| set.slots[0].epoch == 2 && phase(set) == "healthy").await;
+    // The worker was started again more than once, and works as soon as nothing makes it panic.
+    controller.until("bad", "tried again", |set| message(set).contains("for 400ms")).await;
+    controller.api.scale(ScaleRequest { name: "bad".into(), count: 0 }).await.expect("it is scaled");
+    controller.until("bad", "well", |set| phase(set) == "healthy" && !message(set).contains("panicked")).await;
+    let remove = RemoveRequest { name: "bad".into(), keep_workloads: false };
+    controller.api.remove(remove).await.expect("it is removed");
+    controller.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_that_core_is_still_bringing_up_has_not_ended() {
+    let world = World::new().await;
+    world.core.faults(|faults| faults.unreported = true);
+    let mut controller = world.controller().await;
+    let mut patient = spec("web", 1);
+    patient.strategy.as_mut().expect("it has one").healthy_deadline_ms = 60_000;
+    controller.apply(patient).await;
+    eventually("it is made", || world.ids().len() == 1).await;
+    let id = world.ids().into_iter().next().expect("it is made");
+    world.core.set_state(&id, "created");
+    world.core.report(&id, |status| status.reason = "not started yet".into());
+    // Another set goes through a whole life meanwhile: what was to be done about the first one is done by then.
+    world.core.faults(|faults| faults.unreported = false);
+    controller.apply(spec("other", 1)).await;
+    let other = controller.until_healthy("other").await;
+    world.core.kill(&other.slots[0].workload_id);
+    controller.until("other", "mended", |set| set.slots[0].epoch == 2 && phase(set) == "healthy").await;
+    assert!(world.ids().contains(&id), "{:?}", world.core.calls().removes);
+    world.core.set_state(&id, "running");
+    world.core.report(&id, |status| (status.running, status.healthy) = (true, true));
+    let set = controller.until_healthy("web").await;
+    assert_eq!((set.slots[0].epoch, set.slots[0].failures, &set.slots[0].workload_id), (1, 0, &id));
+    controller.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn refused_creates_are_few_shown_and_tried_again() {
     let world = World::new().await;

@@ -412,7 +412,7 @@ async fn agents_that_lie_are_refused() {
         agent::WorkloadReport { id: "a".into(), extension: vec![0; 70_000].into(), ..Default::default() },
         agent::WorkloadReport { id: "nobody".into(), ..Default::default() },
     ];
-    let report = agent::ReportRequest { nodename: "n1".into(), incarnation, full: false, reports };
+    let report = agent::ReportRequest { nodename: "n1".into(), incarnation, full: false, seq: 0, reports };
     let outcomes = core.agent.report(report).await.unwrap().into_inner().outcomes;
     let results: Vec<agent::outcome::Result> = outcomes.iter().map(|o| o.result()).collect();
     use agent::outcome::Result::{Refused, UnknownWorkload};

@@ -52,8 +52,34 @@ async fn until_state(core: &TestCore, name: &str, state: &str) -> i64 {
 
 async fn report_running(core: &mut TestCore, incarnation: i64, seq: i64, id: &str) {
     let report = agent::WorkloadReport { id: id.into(), seq, running: true, healthy: true, ..Default::default() };
-    let request = agent::ReportRequest { nodename: "n1".into(), incarnation, full: true, reports: vec![report] };
+    let request = agent::ReportRequest { nodename: "n1".into(), incarnation, full: true, seq, reports: vec![report] };
     core.agent.report(request).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_empty_full_list_says_that_everything_is_gone() {
+    let mut core = start().await.with_nodes(&["n1"]).await;
+    let id = core.deployed(deploy("app", 1)).await.remove(0);
+    let agent_of_n1 = beating(&core, "n1").await;
+    let incarnation = agent_of_n1.incarnation;
+    report_running(&mut core, incarnation, 7, &id).await;
+    let list = |seq, reports| agent::ReportRequest { nodename: "n1".into(), incarnation, full: true, seq, reports };
+
+    // What was made and never started is named, and nothing is stored of it.
+    let unstarted = agent::WorkloadReport { id: id.clone(), seq: 8, unstarted: true, ..Default::default() };
+    let reply = core.agent.report(list(9, vec![unstarted])).await.unwrap().into_inner();
+    assert_eq!(reply.outcomes[0].result(), agent::outcome::Result::Unchanged);
+    assert!(core.status_of(&id).await.running);
+
+    core.agent.report(list(6, vec![])).await.unwrap();
+    assert!(core.status_of(&id).await.running, "a list from before the report says nothing");
+    core.agent.report(list(10, vec![])).await.unwrap();
+    let shown = core.status_of(&id).await;
+    assert_eq!((shown.running, shown.reason.as_str()), (false, "not found in the runtime"));
+
+    let refused = core.agent.report(list(-1, vec![])).await.unwrap_err();
+    assert_eq!(refused.message(), "seq must be 0 or more, got -1");
+    core.stop().await;
 }
 
 #[tokio::test]

@@ -31,6 +31,8 @@ const UNKNOWN_MOST: Duration = Duration::from_secs(2);
 pub struct Batch {
     /// It holds everything there is: absent workloads are gone.
     pub full: bool,
+    /// The number of a full report itself, above all before it; 0 for others.
+    pub seq: i64,
     /// The reports, with their sequence numbers.
     pub reports: Vec<WorkloadReport>,
 }
@@ -192,8 +194,15 @@ impl Queue {
             reports.push(WorkloadReport { seq: self.seq, ..known.report.clone() });
             sent.push((id, known.version));
         }
+        // An empty list too says that something is gone, and has to have its place among the reports before it.
+        let seq = if full.is_some() {
+            self.seq += 1;
+            self.seq
+        } else {
+            0
+        };
         self.under_way = Some(UnderWay { full, sent });
-        Batch { full: full.is_some(), reports }
+        Batch { full: full.is_some(), seq, reports }
     }
 
     /// The call was answered, with one outcome per report.

@@ -149,7 +149,7 @@ impl Reporter {
 
     async fn send(&self, incarnation: i64, batch: Batch) -> Result<(), eru_client::Error> {
         let nodename = self.nodename.clone();
-        let request = ReportRequest { nodename, incarnation, full: batch.full, reports: batch.reports };
+        let request = ReportRequest { nodename, incarnation, full: batch.full, seq: batch.seq, reports: batch.reports };
         // Sequence numbers make a repeated report harmless.
         let call = self.core.call(Retry::Idempotent, |route| {
             let request = request.clone();

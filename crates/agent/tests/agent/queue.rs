@@ -92,6 +92,29 @@ fn a_full_report_waits_for_a_list_that_began_after_the_wish() {
 }
 
 #[test]
+fn a_full_report_has_a_number_of_its_own_even_if_it_is_empty() {
+    let now = Instant::now();
+    let mut queue = Queue::new();
+    queue.push(report("a", 0));
+    let before = queue.take(now).unwrap();
+    assert_eq!((before.seq, before.reports[0].seq), (0, 1));
+    queue.answered(&[Outcome::Stored], now);
+    queue.push(gone("a"));
+    queue.take(now).unwrap();
+    queue.answered(&[Outcome::UnknownWorkload], now);
+    for wanted in [3, 4] {
+        queue.want_full(false);
+        queue.listed(queue.full_ticket());
+        let batch = queue.take(now).unwrap();
+        assert!(batch.full && batch.reports.is_empty());
+        assert_eq!(batch.seq, wanted, "above every report before it");
+        queue.answered(&[], now);
+    }
+    queue.push(report("b", 0));
+    assert_eq!(take(&mut queue, now), [("b".into(), 0, 5)], "and below every one after it");
+}
+
+#[test]
 fn calls_have_a_limit() {
     let now = Instant::now();
     let mut queue = Queue::new();

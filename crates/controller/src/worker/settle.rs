@@ -8,6 +8,12 @@ use eru_reconcile::{Create, Resolve, create_failed, forget_intent};
 use std::collections::BTreeSet;
 use tokio::time::Instant;
 
+/// The outcome. Which act has panicked is not known, so that the worker ends with it and the next one begins anew: what was
+/// under way is on record. Acts are aborted only with the worker.
+fn settled(acted: Result<Acted, tokio::task::JoinError>) -> Acted {
+    acted.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+}
+
 impl Worker {
     /// Notes an outcome. If the store fails in that, the create stays open and is looked for when it is overdue.
     pub(super) async fn settle_or_wait(&mut self, acted: Result<Acted, tokio::task::JoinError>) -> Result<(), Error> {
@@ -21,8 +27,8 @@ impl Worker {
     }
 
     async fn settle(&mut self, acted: Result<Acted, tokio::task::JoinError>) -> Result<(), Error> {
-        match acted.expect("acts do not panic and are aborted only with the worker") {
-            Acted::Created(create, outcome) => self.settle_create(create, outcome).await,
+        match settled(acted) {
+            Acted::Created(queued, outcome) => self.settle_create(queued, outcome).await,
             Acted::Removed(id, outcome) => {
                 self.settle_remove(id, outcome);
                 Ok(())
@@ -31,7 +37,8 @@ impl Worker {
         }
     }
 
-    async fn settle_create(&mut self, create: Create, outcome: Outcome) -> Result<(), Error> {
+    async fn settle_create(&mut self, queued: Queued, outcome: Outcome) -> Result<(), Error> {
+        let Queued { create, was_sent } = queued;
         self.creating.remove(&(create.slot, create.epoch));
         match outcome {
             Outcome::Done(id) => {
@@ -47,14 +54,17 @@ impl Worker {
                     self.put_slot(failed).await?;
                 }
             }
-            Outcome::Unsent(reason) | Outcome::Unknown(reason) => {
-                tracing::warn!(slot = create.slot, epoch = create.epoch, error = %reason, "a create is asked for again");
-                self.queue.push_front(Queued { create, was_sent: true });
-            }
+            Outcome::Unsent(reason) => self.ask_again(create, was_sent, &reason),
+            Outcome::Unknown(reason) => self.ask_again(create, true, &reason),
         }
         self.pace.failed();
         self.pause.failed();
         Ok(())
+    }
+
+    fn ask_again(&mut self, create: Create, was_sent: bool, reason: &str) {
+        tracing::warn!(slot = create.slot, epoch = create.epoch, error = %reason, "a create is asked for again");
+        self.queue.push_front(Queued { create, was_sent });
     }
 
     fn settle_remove(&mut self, id: String, outcome: Outcome) {
@@ -99,5 +109,85 @@ impl Worker {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::act::Actor;
+    use crate::clock::Clock;
+    use crate::observe::Observer;
+    use crate::record::SetRecord;
+    use crate::shown::{Desired, Shown};
+    use crate::store::Store;
+    use crate::worker::Tools;
+    use eru_api::controller::ReplicaSetSpec;
+    use eru_client::{Client, ClientOptions};
+    use eru_kv::{Embedded, EmbeddedOptions};
+    use eru_reconcile::{CreateReason, Intent, Millis, Slot, Strategy};
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+    use tokio::sync::watch;
+    use tokio_util::sync::CancellationToken;
+
+    fn desired(removing: bool) -> Desired {
+        let set = SetRecord {
+            name: "web".into(),
+            uid: "u".into(),
+            generation: 1,
+            template_generation: 1,
+            count: 1,
+            strategy: Strategy::default(),
+            removing,
+            created_at_ms: 0,
+            other: serde_json::Map::new(),
+        };
+        Desired { set, specs: BTreeMap::from([(1, ReplicaSetSpec::default())]) }
+    }
+
+    /// A worker without a core, whose only create has this outcome; then what becomes of it when the set is removed:
+    /// whether it is sent again, and whether it is still on record.
+    async fn after_removal(was_sent: bool, outcome: Outcome) -> (bool, bool) {
+        let folder = tempfile::tempdir().unwrap();
+        let kv = Embedded::open(folder.path(), EmbeddedOptions::default()).unwrap();
+        let client = Client::connect(&["127.0.0.1:1".to_owned()], ClientOptions::default()).unwrap();
+        let (clock, stop) = (Clock::start(), CancellationToken::new());
+        let _stops = stop.clone().drop_guard();
+        let (_wish, wish) = watch::channel(Arc::new(desired(false)));
+        let mut worker = Worker::new(Tools {
+            observer: Observer::start(client.clone(), clock, stop),
+            actor: Actor::new(&client, "web", "u", 1),
+            store: Store::new(kv, Vec::new()),
+            clock,
+            desired: wish,
+            shown: watch::Sender::new(Arc::new(Shown::default())),
+            version: watch::Sender::new(0),
+        });
+        let op_id = "u-0-1".to_owned();
+        let intent = Intent { op_id: op_id.clone(), epoch: 1, generation: 1, sent_at: Millis(0) };
+        let slot = Slot { slot: 0, epoch: 1, active: true, intent: Some(intent), ..Slot::default() };
+        worker.slots.insert(0, slot);
+        let create = Create { slot: 0, epoch: 1, generation: 1, op_id, reason: CreateReason::New };
+        worker.settle(Ok(Acted::Created(Queued { create, was_sent }, outcome))).await.unwrap();
+        worker.pause.succeeded();
+        worker.start_creates(&desired(true)).await.unwrap();
+        (!worker.creating.is_empty(), worker.slots[&0].intent.is_some())
+    }
+
+    #[tokio::test]
+    async fn a_create_that_never_left_is_dropped_with_the_wish_for_it() {
+        let text = || "no core".to_owned();
+        assert_eq!(after_removal(false, Outcome::Unsent(text())).await, (false, false));
+        // What may have been sent has to be found out.
+        assert_eq!(after_removal(true, Outcome::Unsent(text())).await, (true, true));
+        assert_eq!(after_removal(false, Outcome::Unknown(text())).await, (true, true));
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "an act went wrong")]
+    async fn a_panic_in_an_act_is_the_workers() {
+        let panicked = tokio::spawn(async { panic!("an act went wrong") }).await;
+        let _: Acted = settled(panicked);
     }
 }

@@ -5,7 +5,7 @@ use super::{Acted, Leaving, Queued, REMOVES_MAX, Worker};
 use crate::Error;
 use crate::shown::Desired;
 use eru_api::controller::ReplicaSetSpec;
-use eru_reconcile::{Create, Remove, Resolve, forget_intent};
+use eru_reconcile::{Remove, Resolve, forget_intent};
 
 impl Worker {
     pub(super) async fn start_creates(&mut self, desired: &Desired) -> Result<(), Error> {
@@ -14,7 +14,8 @@ impl Worker {
             return Ok(());
         }
         while self.pace.room(self.creating.len()) > 0 {
-            let Some(Queued { create, was_sent }) = self.queue.pop_front() else { return Ok(()) };
+            let Some(queued) = self.queue.pop_front() else { return Ok(()) };
+            let Queued { create, was_sent } = &queued;
             let Some(slot) = self.slots.get(&create.slot).cloned() else { continue };
             if slot.intent.as_ref().is_none_or(|intent| intent.epoch != create.epoch) {
                 continue;
@@ -25,20 +26,20 @@ impl Worker {
                 && (generation == desired.set.template_generation || generation == self.progress.stable_generation);
             let spec = desired.specs.get(&generation).cloned();
             match spec {
-                Some(spec) if is_wanted || was_sent => self.start_create(create, spec),
-                _ if was_sent => {}
+                Some(spec) if is_wanted || *was_sent => self.start_create(queued, spec),
+                _ if *was_sent => {}
                 _ => self.put_slot(forget_intent(&slot, create.epoch)).await?,
             }
         }
         Ok(())
     }
 
-    fn start_create(&mut self, create: Create, spec: ReplicaSetSpec) {
-        self.creating.insert((create.slot, create.epoch));
+    fn start_create(&mut self, queued: Queued, spec: ReplicaSetSpec) {
+        self.creating.insert((queued.create.slot, queued.create.epoch));
         let actor = self.tools.actor.clone();
         self.acts.spawn(async move {
-            let outcome = actor.create(&create, &spec).await;
-            Acted::Created(create, outcome)
+            let outcome = actor.create(&queued.create, &spec).await;
+            Acted::Created(queued, outcome)
         });
     }
 

@@ -109,6 +109,15 @@ impl FakeCore {
         });
     }
 
+    /// Changes the state of one workload's placement, as core would.
+    pub fn set_state(&self, id: &str, word: &str) {
+        self.change(|state, revision| {
+            let (at, workload) = state.workloads.get_mut(id).expect("it is there");
+            *at = revision;
+            workload.state = word.to_owned();
+        });
+    }
+
     /// Ends a workload, as a signal would.
     pub fn kill(&self, id: &str) {
         self.report(id, |status| {

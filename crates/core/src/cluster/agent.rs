@@ -58,6 +58,15 @@ impl Agents {
     }
 }
 
+/// What a full list says beyond its reports.
+#[derive(Debug, Clone, Default)]
+pub struct FullList {
+    /// Its number in the agent's count: what it does not name was gone then.
+    pub seq: i64,
+    /// What it names although nothing can be said of it: it was made and never started.
+    pub unstarted: HashSet<EngineId>,
+}
+
 /// What a new agent is told.
 #[derive(Debug, Clone)]
 pub struct Registration {
@@ -201,7 +210,8 @@ impl Cluster {
         Ok(())
     }
 
-    /// Brings an agent's reports in; answers what became of each. `full` = the list is everything that the runtime has.
+    /// Brings an agent's reports in; answers what became of each. `full` = the reports and what it names are everything
+    /// that the runtime has.
     ///
     /// # Errors
     /// [`Error::NotFound`] without the node; [`Error::Unavailable`] when the store does not answer.
@@ -209,7 +219,7 @@ impl Cluster {
         &self,
         node: &NodeName,
         incarnation: i64,
-        full: bool,
+        full: Option<FullList>,
         mut reports: Vec<Report>,
     ) -> Result<Vec<Outcome>> {
         let view = self.node_view(node).await?;
@@ -217,12 +227,12 @@ impl Cluster {
             return Ok(vec![Outcome::Stale; reports.len()]);
         }
         let len = reports.len();
-        if full {
-            reports.extend(self.missing(node, incarnation, &reports));
+        if let Some(list) = &full {
+            reports.extend(self.missing(node, incarnation, list, &reports));
         }
         let mut outcomes = self.statuses.submit(reports).await?;
         outcomes.truncate(len);
-        if full {
+        if full.is_some() {
             let generation = view.verdict.generation;
             self.agents.update(node, |known| known.reported = Some((incarnation, generation)));
         }
@@ -230,10 +240,11 @@ impl Cluster {
     }
 
     /// Reports of those workloads of the node that a full list does not name.
-    fn missing(&self, node: &NodeName, incarnation: i64, named: &[Report]) -> Vec<Report> {
-        let named_ids: HashSet<&EngineId> = named.iter().map(|report| &report.id).collect();
-        // With the number of the list itself: what was reported after the list was made stays.
-        let seq = named.iter().map(|report| report.seq).max().unwrap_or(0);
+    fn missing(&self, node: &NodeName, incarnation: i64, list: &FullList, named: &[Report]) -> Vec<Report> {
+        let named_ids: HashSet<&EngineId> = named.iter().map(|report| &report.id).chain(&list.unstarted).collect();
+        // With the number of the list itself: what was reported after the list was made stays. A list without one, of an
+        // older agent, has that of its newest report.
+        let seq = named.iter().map(|report| report.seq).fold(list.seq, i64::max);
         let now_ms = now_ms();
         let gone = |view: &crate::cache::WorkloadView| {
             let placement = &view.placement.record;

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     cluster::{
         Cluster, Error, Result,
-        agent::NODE_TTL_S_MAX,
+        agent::{FullList, NODE_TTL_S_MAX},
         status::{Outcome, Report},
     },
     record::AgentRecord,
@@ -78,23 +78,32 @@ impl AgentService {
         let node = check::node(&request.nodename)?;
         let incarnation = incarnation(request.incarnation)?;
         check::list_len("reports", request.reports.len(), LIST_LEN_MAX)?;
-        let mut outcomes = Vec::with_capacity(request.reports.len());
+        let mut outcomes: Vec<wire::Outcome> = Vec::with_capacity(request.reports.len());
         let mut reports = Vec::with_capacity(request.reports.len());
+        // Where the outcome of each of `reports` belongs.
+        let mut places = Vec::with_capacity(request.reports.len());
+        let mut list = FullList { seq: seq(request.seq)?, ..FullList::default() };
         for report in request.reports {
-            let id = report.id.clone();
-            let refused = match to_report(&node, incarnation, report) {
-                Ok(report) => {
-                    reports.push(report);
-                    String::new()
+            let (id, is_unstarted) = (report.id.clone(), report.unstarted);
+            let (result, error) = match to_report(&node, incarnation, report) {
+                Ok(report) if is_unstarted => {
+                    list.unstarted.insert(report.id);
+                    (outcome::Result::Unchanged, String::new())
                 }
-                Err(error) => error.to_string(),
+                Ok(report) => {
+                    places.push(outcomes.len());
+                    reports.push(report);
+                    (outcome::Result::UnknownWorkload, String::new())
+                }
+                Err(error) => (outcome::Result::Refused, error.to_string()),
             };
-            let result = if refused.is_empty() { outcome::Result::Stored } else { outcome::Result::Refused };
-            outcomes.push(wire::Outcome { id, result: result.into(), error: refused });
+            outcomes.push(wire::Outcome { id, result: result.into(), error });
         }
-        let mut results = self.cluster.report(&node, incarnation, request.full, reports).await?.into_iter();
-        for one in outcomes.iter_mut().filter(|one| one.error.is_empty()) {
-            let result = match results.next().unwrap_or(Outcome::Unknown) {
+        let full = request.full.then_some(list);
+        let results = self.cluster.report(&node, incarnation, full, reports).await?;
+        for (place, result) in places.into_iter().zip(results) {
+            let one = &mut outcomes[place];
+            let result = match result {
                 Outcome::Stored => outcome::Result::Stored,
                 Outcome::Unchanged => outcome::Result::Unchanged,
                 Outcome::Unknown => outcome::Result::UnknownWorkload,
@@ -148,6 +157,13 @@ fn incarnation(incarnation: i64) -> Result<i64> {
     Ok(incarnation)
 }
 
+fn seq(seq: i64) -> Result<i64> {
+    if seq < 0 {
+        return Err(Error::Invalid(format!("seq must be 0 or more, got {seq}")));
+    }
+    Ok(seq)
+}
+
 fn ttl(ttl_ms: i64) -> Result<Option<Duration>> {
     let max = NODE_TTL_S_MAX * 1000;
     match u64::try_from(ttl_ms) {
@@ -162,16 +178,13 @@ fn to_report(node: &NodeName, incarnation: i64, report: wire::WorkloadReport) ->
     if !report.name.is_empty() {
         WorkloadName::parse(&report.name)?;
     }
-    if report.seq < 0 {
-        return Err(Error::Invalid(format!("seq must be 0 or more, got {}", report.seq)));
-    }
     check::status_size(&report.networks, report.extension.len())?;
     let reason = if report.gone && report.reason.is_empty() { GONE } else { &report.reason };
     Ok(Report {
         id,
         node: Some(node.clone()),
         incarnation,
-        seq: report.seq,
+        seq: seq(report.seq)?,
         ttl_s: check::ttl_s(report.ttl_s)?,
         status: WorkloadStatus {
             running: report.running && !report.gone,
