@@ -201,12 +201,12 @@ impl CoreOptions {
                 recv_message_bytes_max: grpc.max_recv_msg_size,
                 connection_streams_max: grpc.max_concurrent_streams,
                 streams_max: config.max_streams,
-                ..ServerLimits::default()
-            },
-            settings: Settings {
                 connections_max: grpc.max_connections,
                 connections_per_ip_max: grpc.max_connections_per_ip,
                 handshake: grpc.handshake_timeout,
+                ..ServerLimits::default()
+            },
+            settings: Settings {
                 liveness: LivenessTimes {
                     beat: config.beat_interval,
                     lease: config.lease_ttl,
