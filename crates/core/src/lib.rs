@@ -10,6 +10,7 @@ pub mod fault;
 pub mod keys;
 pub mod liveness;
 pub mod options;
+mod parts;
 pub mod record;
 pub mod recovery;
 pub mod rpc;
@@ -17,4 +18,5 @@ pub mod server;
 pub mod watch;
 
 pub use options::{CoreOptions, Listen, StoreClass};
+pub use parts::Broken;
 pub use server::{BuildError, Core, CoreHandle};

@@ -1,6 +1,6 @@
 //! What a core is started with.
 
-use crate::{fault::Faults, recovery::RecoveryOptions};
+use crate::{cache::CacheOptions, fault::Faults, recovery::RecoveryOptions};
 use eru_config::{BindAddress, CoreConfig, Secret, StoreKind};
 use eru_kv::Kv;
 use eru_runtime::{FakeRegistry, Runtime};
@@ -164,6 +164,8 @@ pub struct CoreOptions {
     pub limits: ServerLimits,
     /// Bounds of the cluster operations.
     pub settings: Settings,
+    /// How the cache follows the store, and how much it remembers of what was removed.
+    pub cache: CacheOptions,
 }
 
 impl CoreOptions {
@@ -181,6 +183,7 @@ impl CoreOptions {
             faults: Faults::default(),
             limits: ServerLimits::default(),
             settings: Settings::default(),
+            cache: CacheOptions::default(),
         }
     }
 

@@ -27,8 +27,31 @@ pub(super) async fn start(
     options: CacheOptions,
     shutdown: CancellationToken,
 ) -> Result<Arc<Cache>, Error> {
+    let (cache, feed) = Cache::load(kv, options, shutdown).await?;
+    tokio::spawn(feed);
+    Ok(cache)
+}
+
+impl Cache {
+    /// As [`Cache::start`], for a caller who sees to it that the feed is run, and learns when it fails.
+    ///
+    /// # Errors
+    /// Whatever the store answers to the load.
+    pub async fn load(
+        kv: Arc<dyn Kv>,
+        options: CacheOptions,
+        shutdown: CancellationToken,
+    ) -> Result<(Arc<Self>, impl Future<Output = ()> + Send + 'static), Error> {
+        let cache = empty(&kv, options);
+        let (revision, kvs) = load(kv.as_ref()).await?;
+        take_load(&cache, revision, kvs);
+        Ok((cache.clone(), feed(cache, kv, shutdown)))
+    }
+}
+
+fn empty(kv: &Arc<dyn Kv>, options: CacheOptions) -> Arc<Cache> {
     let (asking, nudging) = (kv.clone(), kv.clone());
-    let cache = Cache::new(Parts {
+    Cache::new(Parts {
         identity: kv.identity(),
         ask: Box::new(move || {
             let kv = asking.clone();
@@ -44,11 +67,7 @@ pub(super) async fn start(
             .boxed()
         }),
         tombstones: options.tombstones,
-    });
-    let (revision, kvs) = load(kv.as_ref()).await?;
-    take_load(&cache, revision, kvs);
-    tokio::spawn(feed(cache.clone(), kv, shutdown));
-    Ok(cache)
+    })
 }
 
 /// Reads everything at one revision.
@@ -105,12 +124,15 @@ pub(super) fn take_load(cache: &Cache, revision: Revision, kvs: Vec<KeyValue>) {
 }
 
 async fn feed(cache: Arc<Cache>, kv: Arc<dyn Kv>, shutdown: CancellationToken) {
+    // However it ends, streams must not wait for more.
+    let feeding = Feeding(cache);
+    let cache = &*feeding.0;
     let mut retry = RETRY_FIRST;
     loop {
         let outcome = tokio::select! {
             biased;
             () = shutdown.cancelled() => break,
-            outcome = follow(&cache, kv.as_ref(), &mut retry) => outcome,
+            outcome = follow(cache, kv.as_ref(), &mut retry) => outcome,
         };
         let outcome = match outcome {
             Err(Error::Compacted(first)) => {
@@ -118,7 +140,7 @@ async fn feed(cache: Arc<Cache>, kv: Arc<dyn Kv>, shutdown: CancellationToken) {
                 tokio::select! {
                     biased;
                     () = shutdown.cancelled() => break,
-                    loaded = load(kv.as_ref()) => loaded.map(|(revision, kvs)| take_load(&cache, revision, kvs)),
+                    loaded = load(kv.as_ref()) => loaded.map(|(revision, kvs)| take_load(cache, revision, kvs)),
                 }
             }
             // A store that is behind us was replaced by an older one.
@@ -127,7 +149,7 @@ async fn feed(cache: Arc<Cache>, kv: Arc<dyn Kv>, shutdown: CancellationToken) {
                 tokio::select! {
                     biased;
                     () = shutdown.cancelled() => break,
-                    loaded = load(kv.as_ref()) => loaded.map(|(revision, kvs)| take_load(&cache, revision, kvs)),
+                    loaded = load(kv.as_ref()) => loaded.map(|(revision, kvs)| take_load(cache, revision, kvs)),
                 }
             }
             outcome => outcome,
@@ -142,7 +164,15 @@ async fn feed(cache: Arc<Cache>, kv: Arc<dyn Kv>, shutdown: CancellationToken) {
             retry = (retry * 2).min(RETRY_MAX);
         }
     }
-    cache.signals().close();
+}
+
+/// Ends the streams when the feed does.
+struct Feeding(Arc<Cache>);
+
+impl Drop for Feeding {
+    fn drop(&mut self) {
+        self.0.signals().close();
+    }
 }
 
 /// Watches from where the cache is until the watch ends.

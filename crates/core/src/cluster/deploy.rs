@@ -9,10 +9,13 @@ use super::{
     planner::{Answer, Job, Planned},
     request::{DeployRequest, Spread},
 };
-use crate::record::{self, OpRecord, Placement, PlacementState, Versioned};
+use crate::{
+    cache::WorkloadView,
+    record::{self, OpRecord, Placement, PlacementState, Versioned},
+};
 use eru_scheduler::{Content, Strategy};
 use eru_types::{
-    Ident, NodeName,
+    Ident, NodeName, WorkloadName,
     limits::{DEPLOY_COUNT_MAX, RECORD_BYTES_MAX},
 };
 use futures::{StreamExt, stream};
@@ -22,6 +25,8 @@ use tokio_util::sync::CancellationToken;
 
 /// How long a repeated deploy waits for a change before it looks again at its instances.
 const OP_LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How long it rests between two looks: a busy store changes thousands of times a second.
+const OP_REST: Duration = Duration::from_millis(20);
 
 impl Cluster {
     /// Deploys. The receiver yields one outcome for each instance, in the order in which they are done, or a single one
@@ -170,11 +175,14 @@ impl Deploy {
 
     /// All instances, nodes beside each other, each node as many at a time as its engine takes.
     async fn execute(self, planned: Vec<Planned>) {
+        // Before it was planned nobody knew how many there would be.
+        let mut room = self.room;
+        drop(room.split(room.num_permits().saturating_sub(planned.len())));
+        let room = Arc::new(room);
         let mut by_node: BTreeMap<NodeName, Vec<Planned>> = BTreeMap::new();
         for planned in planned {
             by_node.entry(planned.placement.node.clone()).or_default().push(planned);
         }
-        let room = Arc::new(self.room);
         for planned in by_node.into_values() {
             let (cluster, outcomes, room) = (self.cluster.clone(), self.outcomes.clone(), room.clone());
             self.cluster.tasks.go_on(async move {
@@ -201,44 +209,53 @@ impl Deploy {
     }
 
     /// Answers with what the first deploy of this op id made, waiting for what is still in the making.
-    async fn repeat(&self, op: &OpRecord) {
-        let cache = &self.cluster.cache;
-        let mut waiting: Vec<u32> = (0..op.count).collect();
-        while !waiting.is_empty() && !self.outcomes.is_closed() {
-            if let Err(error) = cache.linearizable().await {
-                for _ in waiting {
-                    self.tell(DeployOutcome::failed(error.to_string(), &self.request.op_id)).await;
-                }
-                return;
+    async fn repeat(self, op: &OpRecord) {
+        // Nothing is made for it, so it takes no room.
+        drop(self.room);
+        let (cache, op_id) = (&self.cluster.cache, &self.request.op_id);
+        let tell = async |outcome| {
+            // A client that left does not want to know.
+            let _ = self.outcomes.send(outcome).await;
+        };
+        if let Err(error) = cache.linearizable().await {
+            for _ in 0..op.count {
+                tell(DeployOutcome::failed(error.to_string(), op_id)).await;
             }
-            let revision = cache.revision();
-            let ours: BTreeMap<u32, Arc<crate::cache::WorkloadView>> = cache
-                .placements()
-                .into_iter()
-                .filter(|view| view.placement.op_id == self.request.op_id && !view.removed)
-                .map(|view| (view.placement.seq, view))
-                .collect();
-            let mut still = Vec::new();
-            for seq in waiting {
-                match ours.get(&seq).map(|view| (view, view.placement.state)) {
-                    Some((view, PlacementState::Running)) => self.tell(DeployOutcome::of(&view.placement)).await,
-                    Some((_, PlacementState::Planned | PlacementState::Created)) => still.push(seq),
+            return;
+        }
+        let mut revision = cache.revision();
+        // All placements are looked at once; from then on its own are asked for by their names, which never change.
+        let ours = cache.placements().into_iter().filter(|view| view.placement.op_id == *op_id && !view.removed);
+        let mut found: BTreeMap<u32, Arc<WorkloadView>> = ours.map(|view| (view.placement.seq, view)).collect();
+        let mut waiting: BTreeMap<u32, Option<WorkloadName>> =
+            (0..op.count).map(|seq| (seq, found.get(&seq).map(|view| view.placement.name.clone()))).collect();
+        loop {
+            let mut still = BTreeMap::new();
+            for (seq, name) in waiting {
+                match found.get(&seq).map(|view| (view, view.placement.state)) {
+                    Some((view, PlacementState::Running)) => tell(DeployOutcome::of(&view.placement)).await,
+                    Some((_, PlacementState::Planned | PlacementState::Created)) => drop(still.insert(seq, name)),
                     Some((view, PlacementState::Removing)) => {
                         let error = "it is being removed".to_owned();
-                        self.tell(DeployOutcome { error, id: None, ..DeployOutcome::of(&view.placement) }).await;
+                        tell(DeployOutcome { error, id: None, ..DeployOutcome::of(&view.placement) }).await;
                     }
                     None => {
-                        let error =
-                            format!("instance {seq} of op \"{}\" failed or was removed since", self.request.op_id);
-                        self.tell(DeployOutcome::failed(error, &self.request.op_id)).await;
+                        let error = format!("instance {seq} of op \"{op_id}\" failed or was removed since");
+                        tell(DeployOutcome::failed(error, op_id)).await;
                     }
                 }
             }
             waiting = still;
-            if !waiting.is_empty() {
-                // Nothing is lost when it does not come: the next look is a look at everything.
-                cache.wait_for(revision.next(), OP_LOOK_EVERY).await;
+            if waiting.is_empty() || self.outcomes.is_closed() {
+                return;
             }
+            tokio::time::sleep(OP_REST).await;
+            // Nothing is lost when it does not come: the next look is a look at all that are waited for.
+            cache.wait_for(revision.next(), OP_LOOK_EVERY).await;
+            revision = cache.revision();
+            let look =
+                |(seq, name): (&u32, &Option<WorkloadName>)| Some((*seq, cache.workload_by_name(name.as_ref()?)?));
+            found = waiting.iter().filter_map(look).filter(|(_, view)| !view.removed).collect();
         }
     }
 }

@@ -10,12 +10,13 @@
 //! A step that fails is undone: `removing` is written, the engine removes what it has, and placement, index and report go
 //! in one transaction. If the engine does not answer, `removing` stays, and recovery goes on when it does.
 
-use super::{Cluster, Error, Result, engines::Engine, planner::Planned, writer::Write};
+use super::{Cluster, Error, Result, engines::Engine, planner::Planned, read::read, writer::Write};
 use crate::{
     keys,
     record::{self, IndexRecord, Placement, PlacementState, Versioned},
 };
-use eru_kv::{Guard, Op, Revision};
+use bytes::Bytes;
+use eru_kv::{Error as StoreError, Guard, Op, Revision};
 use eru_runtime::{CreateRequest, Error as RuntimeError};
 use eru_types::{EngineId, NodeName, Resources, WorkloadName};
 use std::collections::BTreeMap;
@@ -170,7 +171,7 @@ impl Cluster {
             return Ok(BTreeMap::new());
         }
         // It runs, whatever the answer is: a workload that ended at once has no networks.
-        let networks = match engine.runtime.inspect(id).await {
+        let networks = match self.engine_call(engine.runtime.inspect(id)).await {
             Ok(inspection) => inspection.networks,
             Err(_) => BTreeMap::new(),
         };
@@ -178,17 +179,32 @@ impl Cluster {
         Ok(networks.iter().filter(|(_, ip)| !ip.is_empty()).map(|(name, ip)| (name.clone(), all_ports(ip))).collect())
     }
 
-    /// Writes the placement's next state, if nobody else wrote it since.
+    /// Writes the placement's next state, if nobody else wrote it since. A write that was not answered is looked for in the
+    /// store: it may have happened.
     pub(crate) async fn advance(
         &self,
         current: &mut Current,
         next: Versioned<Placement>,
         mut ops: Vec<Op>,
     ) -> Result<()> {
-        ops.push(Op::put(current.key(), record::encode(&next)));
-        let written = self.tasks.writer.write(Write { guards: vec![current.guard()], ops }).await?;
+        let value = record::encode(&next);
+        ops.push(Op::put(current.key(), value.clone()));
+        let written = match self.tasks.writer.write(Write { guards: vec![current.guard()], ops }).await {
+            Err(error) if is_undecided(&error) => match self.written(&current.key(), &value).await {
+                Some(revision) => Some(revision),
+                None => return Err(error),
+            },
+            outcome => outcome?,
+        };
         *current = Current { placement: next, revision: written.ok_or(TakenOver)? };
         Ok(())
+    }
+
+    /// The revision at which `key` got `value`, if it has it now.
+    async fn written(&self, key: &Bytes, value: &Bytes) -> Option<Revision> {
+        let found = read(&*self.kv, std::slice::from_ref(key)).await.ok()?;
+        let kv = found.values.into_iter().next().flatten()?;
+        (kv.value == value).then_some(kv.mod_revision)
     }
 
     /// Takes back whatever there is of a placement. What cannot be taken back now is left `removing` for recovery.
@@ -253,6 +269,11 @@ impl Cluster {
     pub(crate) async fn fault(&self, name: &'static str) {
         self.tasks.faults.point(name).await;
     }
+}
+
+/// Whether a write may have happened, although the store did not say so.
+fn is_undecided(error: &Error) -> bool {
+    matches!(error, Error::Store(StoreError::Unavailable { maybe_done: true, .. }))
 }
 
 /// What the engine is asked for.

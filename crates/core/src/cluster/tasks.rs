@@ -1,7 +1,8 @@
 //! What a core does besides answering: its planner, its writer, and the operations that outlive their callers.
 //!
 //! # Invariants
-//! - Every task is tracked and ends by the time [`Tasks::stop`] returns.
+//! - Every operation is tracked and ends by the time [`Tasks::stop`] returns; planner and writer are parts of the core
+//!   and end after it.
 //! - An operation that has begun to change something goes on when its caller leaves.
 
 use super::{
@@ -11,16 +12,16 @@ use super::{
     planner::{self, Job},
     writer::Writer,
 };
-use crate::{cache::Cache, fault::Faults};
+use crate::{cache::Cache, fault::Faults, parts::Parts};
 use eru_kv::Kv;
 use std::{sync::Arc, time::Duration};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Workloads that may be in the making at a time; each is a few kilobytes. More deploys wait.
-const IN_FLIGHT_MAX: u32 = 50_000;
+pub(crate) const IN_FLIGHT_MAX: u32 = 50_000;
 
-/// What [`Tasks::start`] needs.
+/// What the tasks of a core need.
 pub struct TasksOptions {
     /// The store.
     pub kv: Arc<dyn Kv>,
@@ -51,13 +52,13 @@ pub struct Tasks {
 }
 
 impl Tasks {
-    /// Starts planner and writer.
-    pub fn start(options: TasksOptions) -> Self {
+    /// Starts planner and writer, which go to the other `parts` of the core.
+    pub(crate) fn start(options: TasksOptions, parts: &mut Parts) -> Self {
         let TasksOptions { kv, cache, instance, core_id, faults, seed } = options;
         let (tracker, aborting) = (TaskTracker::new(), CancellationToken::new());
         let (locks, fences) = (Locks::default(), Arc::new(Fences::default()));
         let (writer, writing) = Writer::new(kv.clone(), aborting.clone());
-        let parts = planner::Parts {
+        let planner_parts = planner::Parts {
             kv,
             cache,
             fences: fences.clone(),
@@ -67,10 +68,10 @@ impl Tasks {
             core_id,
             seed,
         };
-        let (plans, planning) = planner::start(parts, aborting.clone());
+        let (plans, planning) = planner::start(planner_parts, aborting.clone());
         // These two run as long as the others need them, so they are not waited for but ended after the others.
-        tokio::spawn(writing);
-        tokio::spawn(planning);
+        parts.spawn("writer", writing);
+        parts.spawn("planner", planning);
         Self {
             tracker,
             stopping: CancellationToken::new(),
@@ -112,6 +113,12 @@ impl Tasks {
     pub(crate) async fn room(&self, count: u32) -> OwnedSemaphorePermit {
         let count = count.min(IN_FLIGHT_MAX);
         self.in_flight.clone().acquire_many_owned(count).await.expect("the semaphore is never closed")
+    }
+
+    /// How many more workloads may be in the making.
+    #[cfg(test)]
+    pub(crate) fn room_left(&self) -> usize {
+        self.in_flight.available_permits()
     }
 
     /// Ends everything at once, wherever it is, as the death of the process would.

@@ -14,7 +14,7 @@
 //!   slow loses its next write and stops.
 //! - Level-triggered: each look reads all placements; what wakes it is only a hint.
 //! - The sweep touches only objects that carry our cluster's label and the node's name, have had no placement for
-//!   [`RecoveryOptions::orphan_age`], and were not dissociated.
+//!   [`RecoveryOptions::orphan_age`], and were not dissociated. A placement whose value this core cannot read is one.
 
 mod placements;
 mod sweep;

@@ -3,12 +3,13 @@
 use super::RecoveryOptions;
 use crate::{
     cache::{NodeState, NodeView},
-    cluster::{Cluster, Result, now_ms},
+    cluster::{Cluster, Result, now_ms, read::read},
     keys::{self, Key},
     record::{self, OpRecord},
 };
-use eru_kv::{Durability, Guard, KeyRange, KeyValue, Op, RangeOptions, Revision, Txn};
-use eru_runtime::Error as RuntimeError;
+use bytes::Bytes;
+use eru_kv::{Durability, Guard, KeyRange, KeyValue, Op, RangeOptions, Revision, Txn, limits};
+use eru_runtime::{Error as RuntimeError, Inspection};
 use eru_types::{
     EngineId, Labels, NodeName,
     labels::{COREID, ERU, NODENAME},
@@ -113,7 +114,9 @@ impl Sweep {
                 continue;
             }
             let since = *self.reports.entry(id.clone()).or_insert(now);
-            if now - since >= age && delete(cluster, &kv).await? {
+            // With an index it has a workload, whose placement this core cannot read.
+            let left_over = now - since >= age && !is_there(cluster, keys::index(&id)).await?;
+            if left_over && delete(cluster, &kv).await? {
                 tracing::info!(workload = %id, "removed a report without a workload");
             } else {
                 seen.insert(id);
@@ -143,10 +146,17 @@ async fn orphans(cluster: &Cluster, node: &NodeView) -> Result<Vec<EngineId>> {
     // it.
     cluster.cache.linearizable().await?;
     let placed = |name| cluster.cache.workload_by_name(name).is_some_and(|view| !view.removed);
-    let orphans: Vec<EngineId> = objects.iter().filter(|o| !placed(&o.name)).map(|o| o.id.clone()).collect();
-    let marked = cluster.kv.range(&keys::all_dissociated(node.name()), RangeOptions::default()).await?.kvs;
+    let unplaced: Vec<&Inspection> = objects.iter().filter(|object| !placed(&object.name)).collect();
+    // A key that is there is a placement, even if this core cannot read its value: a newer core may have written it.
+    let mut orphans: Vec<EngineId> = Vec::new();
+    for unplaced in unplaced.chunks(limits::TXN_OPS_MAX) {
+        let placements: Vec<_> = unplaced.iter().map(|o| keys::placement(node.name(), &o.name)).collect();
+        let found = read(&*cluster.kv, &placements).await?.values;
+        let absent = unplaced.iter().zip(found).filter(|(_, kv)| kv.is_none());
+        orphans.extend(absent.map(|(object, _)| object.id.clone()));
+    }
     let mut dissociated = HashSet::new();
-    for kv in marked {
+    for kv in read_all(cluster, &keys::all_dissociated(node.name())).await? {
         let Some(Key::Dissociated(_, id)) = keys::parse(&kv.key) else { continue };
         if objects.iter().any(|object| object.id == id) {
             dissociated.insert(id);
@@ -187,6 +197,10 @@ async fn read_all(cluster: &Cluster, range: &KeyRange) -> Result<Vec<KeyValue>> 
             _ => return Ok(all),
         }
     }
+}
+
+async fn is_there(cluster: &Cluster, key: Bytes) -> Result<bool> {
+    Ok(read(&*cluster.kv, &[key]).await?.values.iter().any(Option::is_some))
 }
 
 /// Removes a key, if it is still as it was read.

@@ -2,7 +2,7 @@
 
 use super::{accept, registration::Registration, router};
 use crate::{
-    cache::{Cache, CacheOptions},
+    cache::Cache,
     cluster::{
         Cluster,
         agent::Agents,
@@ -12,6 +12,7 @@ use crate::{
     },
     liveness::Liveness,
     options::{Auth, CoreOptions, Listen, ServerLimits},
+    parts::Parts,
     record::CoreRecord,
     recovery::{self, RecoveryOptions},
     rpc,
@@ -21,7 +22,7 @@ use eru_api::{FILE_DESCRIPTOR_SET, agent::agent_server::AgentServer, pb::core_rp
 use rand::Rng;
 use sha1::{Digest, Sha1};
 use std::{fmt::Write as _, io, net::SocketAddr, sync::Arc, time::Duration};
-use tokio::{net::TcpListener, task::JoinSet};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::{server::NamedService, transport::Server};
 
@@ -66,6 +67,8 @@ pub struct Core {
     liveness: Liveness,
     service: rpc::CoreService,
     recovery: RecoveryOptions,
+    /// What runs already.
+    parts: Parts,
     /// Cancelled when calls are to end.
     stopping: CancellationToken,
     /// Cancelled when no call is left: what serves them may end.
@@ -94,7 +97,9 @@ impl Core {
         }
         let quiet = CancellationToken::new();
         let kv = options.kv;
-        let cache = Cache::start(kv.clone(), CacheOptions::default(), quiet.clone()).await?;
+        let mut parts = Parts::default();
+        let (cache, feed) = Cache::load(kv.clone(), options.cache, quiet.clone()).await?;
+        parts.spawn("cache", feed);
         let instance = hex(&rand::rng().random::<[u8; 8]>());
         let record = CoreRecord {
             instance: instance.clone(),
@@ -105,14 +110,15 @@ impl Core {
             Registration::register(kv.clone(), record, settings.service_heartbeat, options.store.is_alone()).await?;
         let (writer, statuses) = StatusWriter::new(kv.clone(), cache.clone());
         let core_id = hex(&Sha1::digest(kv.identity().id.as_bytes()));
-        let tasks = Tasks::start(TasksOptions {
+        let tasks = TasksOptions {
             kv: kv.clone(),
             cache: cache.clone(),
             instance: instance.clone(),
             core_id: core_id.clone(),
             faults: options.faults,
             seed: rand::rng().random(),
-        });
+        };
+        let tasks = Tasks::start(tasks, &mut parts);
         let cluster = Arc::new(Cluster {
             core_id,
             tasks,
@@ -137,6 +143,7 @@ impl Core {
             statuses,
             recovery: options.recovery,
             service,
+            parts,
             stopping,
             quiet,
         })
@@ -156,15 +163,15 @@ impl Core {
     /// started is joined when it returns.
     ///
     /// # Errors
-    /// When the server itself fails.
+    /// When the server itself fails, and [`crate::Broken`] when a part ended that must not: then it ends as with `shutdown`.
     pub async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
         let router = self.router().await?;
         let (stopping, quiet, kill) = (self.stopping, self.quiet, CancellationToken::new());
-        let mut parts = JoinSet::new();
-        parts.spawn(self.statuses.run(quiet.clone()));
-        parts.spawn(self.liveness.run(stopping.clone()));
-        parts.spawn(recovery::run(self.cluster.clone(), self.recovery, stopping.clone()));
-        parts.spawn(self.registration.run(quiet.clone()));
+        let mut parts = self.parts;
+        parts.spawn("status writer", self.statuses.run(quiet.clone()));
+        parts.spawn("liveness", self.liveness.run(stopping.clone()));
+        parts.spawn("recovery", recovery::run(self.cluster.clone(), self.recovery, stopping.clone()));
+        parts.spawn("registration", self.registration.run(quiet.clone()));
 
         let limits = self.limits;
         let incoming = accept::incoming(self.listener, limits, kill.clone());
@@ -177,8 +184,15 @@ impl Core {
             .serve_with_incoming_shutdown(router, incoming, stopping.clone().cancelled_owned());
         tracing::info!(address = %self.address, instance = %self.cluster.instance, "core is ready");
 
+        let mut broken = None;
         let ending = async {
-            shutdown.cancelled().await;
+            tokio::select! {
+                () = shutdown.cancelled() => {}
+                part = parts.broken() => {
+                    tracing::error!(%part, "the core cannot go on and stops");
+                    broken = Some(part);
+                }
+            }
             stopping.cancel();
             // Deploys end first, each with a message for its caller; then the calls have nothing to wait for.
             self.cluster.tasks.stop(limits.shutdown).await;
@@ -194,12 +208,9 @@ impl Core {
         stopping.cancel();
         self.cluster.tasks.stop(limits.shutdown).await;
         quiet.cancel();
-        while let Some(joined) = parts.join_next().await {
-            if let Err(error) = joined {
-                tracing::error!(%error, "a part of the core failed");
-            }
-        }
+        let joined = parts.join().await;
         tracing::info!("core has stopped");
+        broken.map_or(joined, Err)?;
         Ok(served?)
     }
 
@@ -248,4 +259,66 @@ fn hex(bytes: &[u8]) -> String {
         write!(text, "{byte:02x}").expect("a String takes everything");
         text
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        cluster::{DeployRequest, node::NewNode},
+        fault::Faults,
+        options::StoreClass,
+    };
+    use eru_api::pb;
+    use eru_config::BindAddress;
+    use eru_kv::{Embedded, EmbeddedOptions};
+    use eru_runtime::FakeRegistry;
+    use eru_types::{Labels, MemoryBytes, NodeName, PodName};
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_core_whose_planner_panics_ends_and_says_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let kv = Embedded::open(folder.path(), EmbeddedOptions::default()).unwrap();
+        let mut options = CoreOptions::new(kv, StoreClass::Embedded, Listen::Address(BindAddress::loopback(0)));
+        options.fakes = Some(Arc::new(FakeRegistry::new(None)));
+        options.faults = Faults::with_hook(Arc::new(|point| {
+            assert!(point != "deploy.before_commit", "as the test wants it");
+            false
+        }));
+        let core = Core::build(options).await.unwrap();
+        let cluster = core.handle().cluster;
+        let shutdown = CancellationToken::new();
+        let running = tokio::spawn(core.run(shutdown));
+        let pod = PodName::new("p").unwrap();
+        cluster.add_pod(pod.clone(), String::new()).await.unwrap();
+        let node = NewNode {
+            name: NodeName::new("n0").unwrap(),
+            pod,
+            endpoint: "fake://n0".into(),
+            cores: 8,
+            share: 100,
+            memory: MemoryBytes(1 << 30),
+            storage: MemoryBytes(1 << 30),
+            labels: Labels::default(),
+            volumes: Default::default(),
+            numa: Default::default(),
+            numa_memory: Default::default(),
+            tls: None,
+        };
+        cluster.add_node(node).await.unwrap();
+        let wanted = pb::DeployOptions {
+            name: "a".into(),
+            podname: "p".into(),
+            image: "nginx".into(),
+            count: 1,
+            entrypoint: Some(pb::EntrypointOptions { name: "web".into(), ..pb::EntrypointOptions::default() }),
+            ..pb::DeployOptions::default()
+        };
+        let refused = cluster.deploy(DeployRequest::from_pb(&wanted).unwrap()).await.unwrap_err();
+        assert!(matches!(refused, crate::cluster::Error::Unavailable(_)), "{refused}");
+        // Nobody asked it to stop.
+        let ended = tokio::time::timeout(Duration::from_secs(60), running).await.unwrap().unwrap();
+        let text = ended.unwrap_err().to_string();
+        assert!(text.starts_with("the planner of the core failed"), "{text}");
+    }
 }

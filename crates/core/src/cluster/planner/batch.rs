@@ -2,6 +2,7 @@
 
 use super::{
     Parts,
+    check::check,
     commit::{Outcome, commit, fail_all},
     job::{Answer, Item, Job, Planned, Work},
     pack::{At, Chunk, pack},
@@ -76,7 +77,8 @@ impl Planner {
             }
             let mut board = self.snapshots.board(self.parts.cache.nodes(None));
             for work in &mut works {
-                reopen(work, |node| board.seats.get(node).map(|s| s.basis) != bases.get(node).copied());
+                // A node that is gone has no seat: what was planned on it can never be committed.
+                reopen(work, |node| board.seats.get(node).is_none_or(|seat| bases.get(node) != Some(&seat.basis)));
                 work.items.iter().for_each(|item| board.take(&item.placement));
             }
             for work in works.iter_mut().filter(|w| w.is_open()) {
@@ -144,7 +146,9 @@ impl Planner {
                 return;
             }
         };
-        debug_assert_eq!(eru_scheduler::lint(&plan, &nodes, &request), []);
+        if let Err(fault) = check(&plan, board, &request) {
+            return work.fail(fault);
+        }
         if plan.count() > u64::from(DEPLOY_COUNT_MAX) {
             let text = format!("count: this would make {} instances (at most {DEPLOY_COUNT_MAX})", plan.count());
             return work.fail(Error::Invalid(text));

@@ -11,10 +11,12 @@
 //!   deploy.
 //! - Removals only give room back and need not raise a version: a plan that does not know of one is merely careful.
 //! - In one round a node is in one transaction at most.
+//! - A plan is checked, independently of how it was made, before anything of it is committed.
 //! - A deploy with an op id commits nothing before its op key: the key is in its first transaction, and there is only one
 //!   such transaction in a round.
 
 mod batch;
+mod check;
 mod commit;
 mod job;
 mod pack;

@@ -2,6 +2,8 @@
 
 mod crashes;
 mod deploys;
+mod faulty;
 mod figures;
+mod lost;
 mod removals;
 mod rig;

@@ -13,6 +13,7 @@ use crate::{
     fault::Faults,
     keys::{self, Key},
     options::Settings,
+    parts::Parts,
     record::{self, Placement, PlacementState, StatusRecord, Verdict, VerdictRecord, Versioned},
 };
 use eru_api::pb;
@@ -32,6 +33,9 @@ pub(super) const GIB: u64 = 1 << 30;
 pub(super) struct World {
     pub(super) kv: Arc<dyn Kv>,
     pub(super) fakes: Arc<FakeRegistry>,
+    /// What cores are started with.
+    pub(super) settings: Settings,
+    parts: parking_lot::Mutex<Parts>,
     _folder: tempfile::TempDir,
 }
 
@@ -39,7 +43,13 @@ impl World {
     pub(super) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let kv = Embedded::open(folder.path(), EmbeddedOptions::default()).unwrap();
-        Self { kv, fakes: Arc::new(FakeRegistry::new(None)), _folder: folder }
+        Self {
+            kv,
+            fakes: Arc::new(FakeRegistry::new(None)),
+            settings: Settings::default(),
+            parts: Default::default(),
+            _folder: folder,
+        }
     }
 
     pub(super) async fn core(&self, instance: &str) -> Arc<Cluster> {
@@ -49,16 +59,17 @@ impl World {
     pub(super) async fn core_with(&self, instance: &str, faults: Faults) -> Arc<Cluster> {
         let cache = Cache::start(self.kv.clone(), CacheOptions::default(), CancellationToken::new()).await.unwrap();
         let seed = instance.bytes().map(u64::from).sum();
-        let tasks = Tasks::start(TasksOptions {
+        let tasks = TasksOptions {
             kv: self.kv.clone(),
             cache: cache.clone(),
             instance: instance.into(),
             core_id: "test".into(),
             faults,
             seed,
-        });
+        };
+        let tasks = Tasks::start(tasks, &mut self.parts.lock());
         let (statuses, _) = StatusWriter::new(self.kv.clone(), cache.clone());
-        let settings = Settings::default();
+        let settings = self.settings.clone();
         Arc::new(Cluster {
             kv: self.kv.clone(),
             cache,

@@ -1,0 +1,168 @@
+//! What gets lost under an operation: a node, an answer, the meaning of a value.
+
+use super::{faulty::Faulty, rig::*};
+use crate::{cluster::tasks::IN_FLIGHT_MAX, fault::Faults, keys, recovery::Sweep};
+use eru_api::pb;
+use eru_runtime::{Runtime, fake::Operation};
+use eru_types::{EngineId, NodeName};
+use parking_lot::Mutex;
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, atomic::Ordering, mpsc},
+    time::Duration,
+};
+
+/// Lets the first who comes to `point` wait there until the sender is used; the receiver tells when somebody has come.
+fn pause_at(point: &'static str) -> (Faults, tokio::sync::mpsc::Receiver<()>, mpsc::Sender<()>) {
+    let (come, has_come) = tokio::sync::mpsc::channel(1);
+    let (go_on, may_go_on) = mpsc::channel();
+    let gate = Mutex::new(Some((come, may_go_on)));
+    let hook = move |name: &'static str| {
+        if name == point
+            && let Some((come, may_go_on)) = gate.lock().take()
+        {
+            come.try_send(()).unwrap();
+            let _ = tokio::task::block_in_place(|| may_go_on.recv());
+        }
+        false
+    };
+    (Faults::with_hook(Arc::new(hook)), has_come, go_on)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_node_that_is_removed_under_a_plan_is_planned_around() {
+    // With another node, and without one.
+    for count in [2, 1] {
+        let world = World::new();
+        let (faults, mut planned, go_on) = pause_at("deploy.before_commit");
+        let cluster = world.core_with("c1", faults).await;
+        nodes(&cluster, count, 4 * GIB).await;
+        let wanted = options(count as i32 * 2);
+        let deploying = tokio::spawn({
+            let (cluster, wanted) = (cluster.clone(), wanted.clone());
+            async move { deploy(&cluster, &wanted).await }
+        });
+        within(planned.recv()).await.unwrap();
+        let other = world.core("c2").await;
+        within(other.remove_node(&NodeName::new("n0").unwrap())).await.unwrap();
+        go_on.send(()).unwrap();
+        let outcomes = within(deploying).await.unwrap();
+        assert_eq!(succeeded(&outcomes).len(), if count == 2 { 4 } else { 0 }, "{outcomes:?}");
+        assert_eq!(outcomes.len(), count * 2, "{outcomes:?}");
+        assert_eq!(world.placements().await.len(), succeeded(&outcomes).len());
+        // The planner goes on with others.
+        let next = within(deploy(&cluster, &options(1))).await;
+        assert_eq!(next.len(), 1, "{next:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_sweep_leaves_alone_what_a_newer_core_placed() {
+    let world = World::new();
+    let cluster = world.core("c1").await;
+    nodes(&cluster, 1, 64 * GIB).await;
+    let outcomes = deploy(&cluster, &options(2)).await;
+    let node = NodeName::new("n0").unwrap();
+    let [newer, gone] = &outcomes[..] else { panic!("{outcomes:?}") };
+    let placement = world.placements().await.into_iter().find(|p| Some(&p.name) == newer.name.as_ref()).unwrap();
+    world.report_healthy(&placement).await;
+    let txn = eru_kv::Txn {
+        then: vec![
+            eru_kv::Op::put(keys::placement(&node, newer.name.as_ref().unwrap()), "a value of tomorrow"),
+            eru_kv::Op::delete(keys::placement(&node, gone.name.as_ref().unwrap())),
+        ],
+        ..Default::default()
+    };
+    world.kv.txn(txn, eru_kv::Durability::Durable).await.unwrap();
+    // A core that never met the former value.
+    let second = world.core("c2").await;
+    let mut sweep = Sweep::default();
+    sweep.engines(&second, Duration::ZERO).await;
+    sweep.store(&second, Duration::ZERO).await.unwrap();
+    let left: Vec<_> = world.engine("n0").list(&Default::default()).await.unwrap();
+    assert_eq!(left.iter().map(|object| Some(&object.id)).collect::<Vec<_>>(), [newer.id.as_ref()]);
+    assert_eq!(sweep.removed, 1, "what has no placement at all is removed");
+    let report = keys::status(&node, newer.id.as_ref().unwrap());
+    let reports = world.kv.range(&eru_kv::KeyRange::key(report), Default::default()).await.unwrap().kvs;
+    assert_eq!(reports.len(), 1, "and its report stays");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_page_of_what_was_dissociated_is_left_alone() {
+    let world = World::new();
+    let cluster = world.core("c1").await;
+    nodes(&cluster, 1, 64 * GIB).await;
+    let outcome = deploy(&cluster, &options(1)).await.remove(0);
+    let (node, id) = (NodeName::new("n0").unwrap(), outcome.id.unwrap());
+    // Marks with values so large that one reply of the store does not hold them all; ours is the last of them.
+    let large = bytes::Bytes::from(vec![b'x'; 400_000]);
+    for i in 0..60 {
+        let other = EngineId::new(format!("0{i:06}")).unwrap();
+        world.put(keys::dissociated(&node, &other), large.clone()).await;
+    }
+    let txn = eru_kv::Txn {
+        then: vec![
+            eru_kv::Op::put(keys::dissociated(&node, &id), "1"),
+            eru_kv::Op::delete(keys::placement(&node, outcome.name.as_ref().unwrap())),
+        ],
+        ..Default::default()
+    };
+    world.kv.txn(txn, eru_kv::Durability::Durable).await.unwrap();
+    let marks = world.kv.range(&keys::all_dissociated(&node), Default::default()).await.unwrap();
+    let first: BTreeSet<_> = marks.kvs.iter().map(|kv| kv.key.clone()).collect();
+    assert!(marks.more && !first.contains(&keys::dissociated(&node, &id)), "the test wants more than one page");
+    let mut sweep = Sweep::default();
+    sweep.engines(&cluster, Duration::ZERO).await;
+    assert_eq!(sweep.removed, 0);
+    let left = world.kv.range(&keys::all_dissociated(&node), Default::default()).await.unwrap().kvs;
+    assert_eq!(left.len(), 1, "marks of what the engine does not have are gone");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_that_was_done_without_an_answer_counts() {
+    let mut world = World::new();
+    let faulty = Arc::new(Faulty { inner: world.kv.clone(), text: "\"state\":\"running\"", lost: Default::default() });
+    world.kv = faulty.clone();
+    let cluster = world.core("c1").await;
+    nodes(&cluster, 1, 64 * GIB).await;
+    let outcomes = deploy(&cluster, &options(3)).await;
+    assert!(faulty.lost.load(Ordering::SeqCst) > 0, "no answer was lost");
+    assert_eq!(succeeded(&outcomes).len(), 3, "{outcomes:?}");
+    world.check(&cluster).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_each_and_fill_do_not_need_is_given_back_when_it_is_planned() {
+    let world = World::new();
+    let (faults, mut planned, go_on) = pause_at("deploy.planned");
+    let cluster = world.core_with("c1", faults).await;
+    nodes(&cluster, 2, 64 * GIB).await;
+    let each = pb::DeployOptions { deploy_strategy: 2, ..options(1) };
+    let mut outcomes = cluster.deploy(request(&each)).await.unwrap();
+    within(planned.recv()).await.unwrap();
+    eventually("all but two places are free", async || cluster.tasks.room_left() >= IN_FLIGHT_MAX as usize - 2).await;
+    go_on.send(()).unwrap();
+    while within(outcomes.recv()).await.is_some() {}
+    eventually("all places are free", async || cluster.tasks.room_left() == IN_FLIGHT_MAX as usize).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_that_cannot_say_where_it_publishes_delays_nobody_for_long() {
+    let mut world = World::new();
+    world.settings.global_timeout = Duration::from_millis(300);
+    let cluster = world.core("c1").await;
+    nodes(&cluster, 1, 64 * GIB).await;
+    let engine = world.engine("n0");
+    let mut slow = engine.options();
+    slow.knobs.latency.insert(Operation::Inspect, Duration::from_secs(3600));
+    engine.set_options(slow);
+    let wanted = pb::DeployOptions {
+        entrypoint: Some(pb::EntrypointOptions {
+            name: "web".into(),
+            publish: vec!["80".into()],
+            ..pb::EntrypointOptions::default()
+        }),
+        ..options(1)
+    };
+    assert_eq!(succeeded(&deploy(&cluster, &wanted).await).len(), 1);
+}
