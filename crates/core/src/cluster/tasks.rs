@@ -121,11 +121,16 @@ impl Tasks {
         self.in_flight.available_permits()
     }
 
-    /// Ends everything at once, wherever it is, as the death of the process would.
+    /// Ends everything at once, wherever it is, as the death of the process would. When it returns nothing of it writes
+    /// any more.
     #[cfg(test)]
-    pub(crate) fn die(&self) {
+    pub(crate) async fn die(&self) {
         self.stopping.cancel();
         self.aborting.cancel();
+        self.tracker.close();
+        self.tracker.wait().await;
+        self.plans.closed().await;
+        self.writer.closed().await;
     }
 
     /// Takes no more operations, gives those that run `grace` to end, and then drops them: what they leave half done is

@@ -67,6 +67,12 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
+    /// Waits until its task has ended.
+    #[cfg(test)]
+    pub(crate) async fn closed(&self) {
+        self.queue.closed().await;
+    }
+
     /// The writer and its task, which ends with `shutdown` or with the last writer.
     pub(crate) fn new(kv: Arc<dyn Kv>, shutdown: CancellationToken) -> (Self, impl Future<Output = ()>) {
         let (queue, entries) = mpsc::channel(QUEUE_LEN);

@@ -62,7 +62,7 @@ async fn everything_agrees_after_a_death_at_any_point() {
                     () = async { while !life.is_finished() { tokio::time::sleep(Duration::from_millis(2)).await } } => {}
                 }
             }
-            first.tasks.die();
+            first.tasks.die().await;
             life.abort();
             let second = world.core("second").await;
             settle(&world, &second).await;
@@ -83,7 +83,9 @@ async fn everything_agrees_after_a_death_at_any_point() {
 
 /// Recovery until there is nothing to recover. What was dissociated is taken away, as it is no placement's.
 async fn settle(world: &World, cluster: &Arc<Cluster>) {
-    // A last write of the dead core may still have been on its way, so one look need not be enough.
+    // What the dead core had sent is on its way to the disk; a durable write of ours comes after it.
+    let after_it = eru_kv::Txn { then: vec![eru_kv::Op::put("after", "")], ..eru_kv::Txn::default() };
+    world.kv.txn(after_it, eru_kv::Durability::Durable).await.unwrap();
     eventually("nothing is left to recover", async || {
         recovery::look(cluster, true).await.unwrap();
         world.placements().await.iter().all(|placement| placement.state == PlacementState::Running)
@@ -108,7 +110,7 @@ async fn a_death_during_recovery_is_recovered_from() {
     nodes(&first, 2, 64 * GIB).await;
     let outcomes = first.deploy(request(&options(4))).await.unwrap();
     within(reached.wait_for(|count| *count == 4)).await.unwrap();
-    first.tasks.die();
+    first.tasks.die().await;
     drop(outcomes);
     let (faults, mut reached) = stop_at("recover.taken_over", 2);
     let second = world.core_with("second", faults).await;
@@ -118,7 +120,7 @@ async fn a_death_during_recovery_is_recovered_from() {
     });
     within(reached.changed()).await.unwrap();
     looking.abort();
-    second.tasks.die();
+    second.tasks.die().await;
     let third = world.core("third").await;
     settle(&world, &third).await;
     assert_eq!(world.placements().await.len(), 4, "what was created is finished, not undone");
@@ -131,7 +133,7 @@ async fn a_core_that_was_only_slow_stops_when_it_is_taken_over() {
     let gate = Arc::new(tokio::sync::Semaphore::new(0));
     let slow = world.core("slow").await;
     nodes(&slow, 1, 64 * GIB).await;
-    world.engine("n0").set_options(eru_runtime::FakeOptions::parse("fake://n0?create_ms=300").unwrap());
+    world.engine("n0").set_options(eru_runtime::FakeOptions::parse("fake://n0?create_ms=3000").unwrap());
     let deploying = tokio::spawn({
         let (slow, gate) = (slow.clone(), gate.clone());
         async move {
@@ -169,7 +171,7 @@ async fn an_engine_that_does_not_answer_is_waited_for_without_a_write() {
     nodes(&first, 1, 64 * GIB).await;
     let outcomes = first.deploy(request(&options(3))).await.unwrap();
     within(reached.wait_for(|count| *count == 3)).await.unwrap();
-    first.tasks.die();
+    first.tasks.die().await;
     drop(outcomes);
     let second = world.core("second").await;
     // Opening an endpoint applies its options, so it is opened before it goes down.
