@@ -7,7 +7,6 @@
 //! Maps are ordered and `bytes` are [`bytes::Bytes`], so that equal messages print and encode equally and payloads are
 //! shared instead of copied.
 
-pub mod convert;
 mod generated;
 pub mod json;
 

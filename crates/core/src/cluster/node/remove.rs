@@ -6,7 +6,7 @@ use crate::{
     keys,
     record::{NodeRecord, Versioned},
 };
-use eru_kv::{Durability, Guard, Op, Txn};
+use eru_kv::{Durability, Guard, Op, RangeOptions, Txn};
 use eru_types::NodeName;
 
 /// How often a removal is tried again when a deploy came in between.
@@ -24,9 +24,10 @@ impl Cluster {
             let Some(node) = node else { return Err(Error::no_node(name)) };
             // A record that does not decode must not keep the node from being removed.
             let record: Result<Versioned<NodeRecord>> = decode(name, node);
-            // Every commit of placements raises the version, so the count is that of the version that is guarded.
-            self.cache.linearizable().await?;
-            if self.cache.node(name).is_some_and(|view| view.placements_len > 0) {
+            // Every commit of placements raises the version that is guarded below. The store is asked, not the cache: a
+            // placement that does not decode is one as well.
+            let one = RangeOptions { limit: 1, ..RangeOptions::default() };
+            if !self.kv.range(&keys::placements(name), one).await?.kvs.is_empty() {
                 return Err(Error::Precondition("node not empty, still has workloads associated".into()));
             }
             let version = version.as_ref().map(|kv| kv.mod_revision).unwrap_or_default();
