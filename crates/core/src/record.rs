@@ -6,8 +6,8 @@
 //! - What a node has given away is the sum over its placements; no record holds that sum.
 
 use eru_types::{
-    AppName, EngineId, EntrypointName, Ident, Labels, MemoryBytes, NodeName, PodName, Resources, WorkloadName,
-    WorkloadStatus,
+    Allotment, AppName, EngineId, EntrypointName, Ident, Labels, MemoryBytes, NodeName, PodName, Resources,
+    WorkloadName, WorkloadStatus,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::collections::BTreeMap;
@@ -151,6 +151,9 @@ pub struct Placement {
     pub state: PlacementState,
     /// What it takes from its node.
     pub resources: Resources,
+    /// Its cores and volumes.
+    #[serde(default, skip_serializing_if = "Allotment::is_empty")]
+    pub allotment: Allotment,
     /// Everything that the engine needs, so that another core can finish it.
     pub spec: WorkloadSpec,
     /// The engine's id, from `Created` on.
@@ -219,6 +222,28 @@ pub struct WorkloadSpec {
     /// Rights of the machine.
     #[serde(default)]
     pub privileged: bool,
+    /// What only some engines understand.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub extras: eru_runtime::Extras,
+    /// Commands run inside after the start and before the stop.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub hook: Hook,
+}
+
+/// Commands run inside of a workload, each one line, split as command lines are.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Hook {
+    /// After the start.
+    pub after_start: Vec<String>,
+    /// Before the stop.
+    pub before_stop: Vec<String>,
+    /// Whether a failure of one ends the operation.
+    pub force: bool,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// From an engine id to its placement. Written with `Created`, removed with the placement.

@@ -2,10 +2,11 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use eru_types::{EngineId, ExitStatus, Labels, Resources, WorkloadName};
+use eru_types::{Allotment, EngineId, ExitStatus, Labels, Resources, WorkloadName};
 use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, pin::Pin, time::Duration};
+use tokio::io::AsyncWrite;
 
 /// Which kind of runtime it is; also the `type` that `GetNodeEngine` answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -80,6 +81,9 @@ pub struct CreateRequest {
     pub user: String,
     /// Limits to enforce where the runtime can.
     pub resources: Resources,
+    /// Cores to be bound to and volumes to be mounted.
+    #[serde(default)]
+    pub allotment: Allotment,
     /// Network name to wanted address ("" = any). Empty = the runtime's default network.
     pub networks: BTreeMap<String, String>,
     /// Ports that it publishes.
@@ -88,6 +92,30 @@ pub struct CreateRequest {
     pub restart: String,
     /// Whether it gets the rights of the machine.
     pub privileged: bool,
+    /// What only some engines understand.
+    #[serde(default)]
+    pub extras: Extras,
+}
+
+/// What only an engine of containers understands; another refuses what is not empty, by name.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Extras {
+    /// Name servers.
+    pub dns: Vec<String>,
+    /// `name:address` lines for its hosts file.
+    pub hosts: Vec<String>,
+    /// Kernel settings of its namespaces.
+    pub sysctls: BTreeMap<String, String>,
+    /// Where its output goes: the engine's log driver; empty = the engine's default.
+    pub log_driver: String,
+    /// Settings of the log driver.
+    pub log_options: BTreeMap<String, String>,
+    /// The engine's own options as JSON (Docker: `pid_mod`, `storage_opt`, `cap_add`, `cap_drop`, `ulimits`, `runtime`); empty
+    /// = none.
+    pub raw: String,
+    /// It gets a terminal, and its input stays open for [`Runtime::attach`].
+    pub terminal: bool,
 }
 
 /// The state of a workload in its runtime.
@@ -218,6 +246,17 @@ pub enum Error {
         /// What went wrong.
         cause: String,
     },
+    /// No such image on the node, and it could not be fetched or was not to be.
+    #[error("no image {0:?} on the node")]
+    NoImage(String),
+    /// This kind of runtime cannot do it at all.
+    #[error("{kind} workloads cannot do that: {what}", kind = kind.as_str())]
+    Unsupported {
+        /// The kind of runtime.
+        kind: RuntimeKind,
+        /// What was asked for, as a noun: `networks`, `running a command inside`.
+        what: &'static str,
+    },
     /// Anything else that the runtime or the system answered.
     #[error("runtime: {0}")]
     Failed(String),
@@ -225,6 +264,101 @@ pub enum Error {
 
 /// Result of a runtime call.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A file for a workload. Folders on the way that are not there are made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SentFile {
+    /// Absolute path inside.
+    pub path: String,
+    /// The content.
+    pub data: Bytes,
+    /// Permission bits.
+    pub mode: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+}
+
+/// A command to be run inside of a running workload.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ExecRequest {
+    /// Program and arguments.
+    pub command: Vec<String>,
+    /// Variables in addition to the workload's own, `NAME=VALUE`.
+    pub env: Vec<String>,
+    /// Working directory; empty = the workload's.
+    pub dir: String,
+    /// User; empty = the workload's.
+    pub user: String,
+    /// Whether it gets the rights of the machine.
+    pub privileged: bool,
+    /// It gets a terminal: one output, and sizes count.
+    pub terminal: bool,
+    /// Its input can be written to.
+    pub stdin: bool,
+}
+
+/// What goes to the input of a process; shutting it down is the end of its input.
+pub type Input = Pin<Box<dyn AsyncWrite + Send>>;
+
+/// A process whose output comes to us: of [`Runtime::exec`] or [`Runtime::attach`].
+pub struct Session {
+    /// Its output as it comes, in pieces of any size; of a terminal all of it is [`Stream::Stdout`]. It ends with the process.
+    pub output: BoxStream<'static, Result<(Stream, Bytes)>>,
+    /// Its input, if that was asked for.
+    pub input: Option<Input>,
+    /// Its terminal and its end.
+    pub control: Box<dyn SessionControl>,
+}
+
+/// What can be done with a process besides reading and writing.
+#[async_trait]
+pub trait SessionControl: Send + Sync {
+    /// Gives its terminal a size, in characters.
+    async fn resize(&self, rows: u16, columns: u16) -> Result<()>;
+
+    /// Its exit code, once its output has ended.
+    async fn exit_code(&self) -> Result<i32>;
+}
+
+/// An image that a node has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    /// The engine's id of it.
+    pub id: String,
+    /// `name:tag`; may be empty.
+    pub tags: Vec<String>,
+}
+
+/// Who we are for a registry.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RegistryLogin {
+    /// User.
+    pub username: String,
+    /// Password. Never printed.
+    pub password: String,
+}
+
+/// How far the fetching of an image is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PullProgress {
+    /// The layer, or empty.
+    pub layer: String,
+    /// The engine's word for the step.
+    pub status: String,
+    /// Bytes done and bytes in all; 0 = not known.
+    pub bytes: (u64, u64),
+}
+
+/// A network that a node has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Network {
+    /// Its name.
+    pub name: String,
+    /// Its subnets, `10.0.0.0/16`.
+    pub subnets: Vec<String>,
+}
 
 /// The runtime port. Object-safe; share it as `Arc<dyn Runtime>`.
 ///
@@ -275,4 +409,81 @@ pub trait Runtime: Send + Sync + 'static {
 
     /// The last `lines` lines of its output, for `get` after it ended. Cheap.
     async fn last_lines(&self, id: &EngineId, lines: usize) -> Result<Vec<String>>;
+
+    /// Puts files into a workload, running or not.
+    async fn send_files(&self, _id: &EngineId, _files: &[SentFile]) -> Result<()> {
+        Err(self.cannot("files"))
+    }
+
+    /// A path of a workload, running or not, as the pieces of a tar archive.
+    async fn copy_from(&self, _id: &EngineId, _path: &str) -> Result<BoxStream<'static, Result<Bytes>>> {
+        Err(self.cannot("files"))
+    }
+
+    /// Runs a command inside of a running workload. It has been started when this returns.
+    async fn exec(&self, _id: &EngineId, _request: &ExecRequest) -> Result<Session> {
+        Err(self.cannot("running a command inside"))
+    }
+
+    /// Output and input of a workload from now on; asked for before its start, nothing is missed.
+    async fn attach(&self, _id: &EngineId) -> Result<Session> {
+        Err(self.cannot("attaching"))
+    }
+
+    /// Waits until it does not run; at once when it does not.
+    async fn wait(&self, _id: &EngineId) -> Result<ExitStatus> {
+        Err(self.cannot("waiting for the end"))
+    }
+
+    /// The image of that name, if the node has it.
+    async fn image(&self, _name: &str) -> Result<Option<Image>> {
+        Err(self.cannot("images"))
+    }
+
+    /// Images whose name matches `filter`; empty = all.
+    async fn images(&self, _filter: &str) -> Result<Vec<Image>> {
+        Err(self.cannot("images"))
+    }
+
+    /// Fetches an image. The stream ends when it is there; an error in it means that it is not.
+    async fn pull(
+        &self,
+        _name: &str,
+        _login: Option<&RegistryLogin>,
+    ) -> Result<BoxStream<'static, Result<PullProgress>>> {
+        Err(self.cannot("images"))
+    }
+
+    /// Removes an image; the answer says line by line what went.
+    ///
+    /// # Errors
+    /// [`Error::NoImage`].
+    async fn remove_image(&self, _name: &str) -> Result<Vec<String>> {
+        Err(self.cannot("images"))
+    }
+
+    /// Removes what no workload and no name refers to.
+    async fn prune_images(&self) -> Result<()> {
+        Err(self.cannot("images"))
+    }
+
+    /// Networks, of one driver or of all (`""`).
+    async fn networks(&self, _driver: &str) -> Result<Vec<Network>> {
+        Err(self.cannot("networks"))
+    }
+
+    /// Joins a workload to a network with a wanted address (empty = any); answers the addresses it got there.
+    async fn connect(&self, _network: &str, _id: &EngineId, _ipv4: &str, _ipv6: &str) -> Result<Vec<String>> {
+        Err(self.cannot("networks"))
+    }
+
+    /// Takes a workload out of a network.
+    async fn disconnect(&self, _network: &str, _id: &EngineId, _force: bool) -> Result<()> {
+        Err(self.cannot("networks"))
+    }
+
+    /// The error of an operation that this kind does not have.
+    fn cannot(&self, what: &'static str) -> Error {
+        Error::Unsupported { kind: self.kind(), what }
+    }
 }

@@ -7,6 +7,7 @@
 //! - No type here can hold a name that would escape a store key, a file name or a label.
 //! - Money-like quantities (memory, processor time) are integers; sums cannot drift.
 
+pub mod allotment;
 pub mod health;
 pub mod labels;
 pub mod limits;
@@ -15,9 +16,12 @@ pub mod name;
 pub mod resource;
 pub mod spec;
 pub mod status;
+pub mod volume;
 
+pub use allotment::Allotment;
 pub use health::HealthCheck;
 pub use labels::Labels;
 pub use name::{AppName, EngineId, EntrypointName, Ident, NameError, NodeName, PodName, WorkloadName};
 pub use resource::{CpuQuota, MemoryBytes, ResourceError, Resources};
 pub use status::{ExitStatus, WorkloadStatus};
+pub use volume::{Volume, VolumeError};

@@ -190,6 +190,7 @@ impl World {
             pod: PodName::new("p1").unwrap(),
             node: node_name(node),
             state,
+            allotment: eru_types::Allotment::default(),
             resources: Resources { memory_request: MemoryBytes(10), ..Resources::default() },
             spec: WorkloadSpec { labels, command: vec!["true".into()], ..WorkloadSpec::default() },
             engine_id: engine_id.map(id),

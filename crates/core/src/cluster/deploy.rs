@@ -102,6 +102,7 @@ fn check_size(request: &DeployRequest, core_id: &str, instance: &str) -> Result<
         node,
         state: PlacementState::Removing,
         resources: request.resources,
+        allotment: request.allotment.clone(),
         spec,
         engine_id: eru_types::EngineId::new("e".repeat(128)).ok(),
         core: instance.to_owned(),

@@ -298,9 +298,11 @@ pub(crate) fn create_request(placement: &Placement) -> CreateRequest {
         dir: spec.dir.clone(),
         user: spec.user.clone(),
         resources: placement.resources,
+        allotment: placement.allotment.clone(),
         networks: spec.networks.clone(),
         publish: spec.publish.iter().filter_map(|port| port.parse().ok()).collect(),
         restart: spec.restart.clone(),
         privileged: spec.privileged,
+        extras: spec.extras.clone(),
     }
 }

@@ -5,12 +5,12 @@ use super::{
     fence::{Owner, key_name},
     image,
 };
-use crate::record::WorkloadSpec;
+use crate::record::{Hook, WorkloadSpec};
 use eru_api::pb;
 use eru_runtime::RestartPolicy;
 use eru_scheduler::{Content, NodeFilter, Strategy};
 use eru_types::{
-    AppName, CpuQuota, EntrypointName, Labels, MemoryBytes, NodeName, PodName, Resources, labels,
+    Allotment, AppName, CpuQuota, EntrypointName, Labels, MemoryBytes, NodeName, PodName, Resources, labels,
     limits::{DEPLOY_COUNT_MAX, LIST_LEN_MAX},
     meta::{Meta, MetaHealthCheck},
     name::excerpt,
@@ -48,6 +48,8 @@ pub struct DeployRequest {
     pub spec: WorkloadSpec,
     /// What each instance takes.
     pub resources: Resources,
+    /// Volumes that each instance mounts; nothing of them is chosen by the scheduler.
+    pub allotment: Allotment,
     /// Number of instances; for EACH and FILL on each node.
     pub count: u32,
     /// AUTO: most instances a node; FILL and EACH: number of nodes; 0 = no limit.
@@ -113,6 +115,7 @@ impl DeployRequest {
             content,
             spec,
             resources: resources(options.resource_opts.as_ref())?,
+            allotment: Allotment::default(),
             count,
             nodes_limit,
             spread,
@@ -199,6 +202,8 @@ fn spec(options: &pb::DeployOptions, entrypoint: &pb::EntrypointOptions) -> Resu
         publish: ports("entrypoint.publish", &entrypoint.publish)?,
         restart: restart(&entrypoint.restart)?,
         privileged: entrypoint.privileged,
+        extras: eru_runtime::Extras::default(),
+        hook: Hook::default(),
     })
 }
 

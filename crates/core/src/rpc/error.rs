@@ -37,7 +37,10 @@ fn code(error: &Error) -> Code {
         Error::Runtime(error) => match error {
             RuntimeError::NotFound(_) => Code::NotFound,
             RuntimeError::Invalid(_) => Code::InvalidArgument,
-            RuntimeError::Running(_) | RuntimeError::Start { .. } => Code::FailedPrecondition,
+            RuntimeError::Running(_) | RuntimeError::Start { .. } | RuntimeError::NoImage(_) => {
+                Code::FailedPrecondition
+            }
+            RuntimeError::Unsupported { .. } => Code::Unimplemented,
             RuntimeError::Unavailable { .. } => Code::Unavailable,
             RuntimeError::Failed(_) => Code::Internal,
         },

@@ -1,8 +1,8 @@
 //! What a runtime must bring along to be tested.
 
-use crate::port::{CreateRequest, Runtime};
+use crate::port::{CreateRequest, Extras, Runtime};
 use async_trait::async_trait;
-use eru_types::{EngineId, Labels, Resources, WorkloadName};
+use eru_types::{Allotment, EngineId, Labels, Resources, WorkloadName};
 use std::{
     collections::BTreeMap,
     sync::Arc,
@@ -56,10 +56,12 @@ pub fn request(name: &str, command: &[&str]) -> CreateRequest {
         dir: String::new(),
         user: String::new(),
         resources: Resources::default(),
+        allotment: Allotment::default(),
         networks: BTreeMap::new(),
         publish: Vec::new(),
         restart: String::new(),
         privileged: false,
+        extras: Extras::default(),
     }
 }
 

@@ -181,6 +181,7 @@ impl Planner {
                 node: node.clone(),
                 state: PlacementState::Planned,
                 resources: plan.resources,
+                allotment: request.allotment.clone(),
                 spec,
                 engine_id: None,
                 core: self.parts.instance.clone(),

@@ -172,10 +172,12 @@ async fn what_belongs_to_nobody_is_swept_and_what_does_not_belong_to_us_is_not()
             dir: String::new(),
             user: String::new(),
             resources: Resources::default(),
+            allotment: eru_types::Allotment::default(),
             networks: BTreeMap::new(),
             publish: vec![],
             restart: String::new(),
             privileged: false,
+            extras: eru_runtime::Extras::default(),
         }
     };
     engine.create(&object("a_b_orphan", "test", "n0")).await.unwrap();

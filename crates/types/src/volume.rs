@@ -1,0 +1,178 @@
+//! Volumes, as requests and records carry them.
+
+use crate::name::excerpt;
+use serde::{Deserialize, Serialize};
+use std::{fmt, str::FromStr};
+
+/// Longest volume string, in bytes: two paths of the kernel's limit.
+const VOLUME_BYTES_MAX: usize = 2 * 4096;
+
+/// What a source ends with when the scheduler is to choose the device.
+const AUTO: &str = "AUTO";
+
+/// `source:target[:flags[:size]]`, where `source` is a path, a volume name of the engine, or ends with `AUTO`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct Volume {
+    source: String,
+    target: String,
+    flags: String,
+    size: u64,
+}
+
+/// Why a volume was refused. The first words are the original's.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum VolumeError {
+    /// Not two to four parts.
+    #[error("invalid volume: must be SOURCE:TARGET[:FLAGS[:SIZE]], got \"{}\"", excerpt(.0))]
+    Parts(String),
+    /// The target could be anywhere.
+    #[error("invalid volume, dest must be provided: must be an absolute path without \"..\", got \"{}\"", excerpt(.0))]
+    Target(String),
+    /// The source could be anywhere.
+    #[error("invalid volume: source must be a path without \"..\" or AUTO, got \"{}\"", excerpt(.0))]
+    Source(String),
+    /// Flags that do not exist.
+    #[error("invalid volume: flags must be of r, w, m and o, got \"{}\"", excerpt(.0))]
+    Flags(String),
+    /// Not a number of bytes.
+    #[error("invalid volume: size must be a number of bytes, got \"{}\"", excerpt(.0))]
+    Size(String),
+    /// A device of its own is as large as it is.
+    #[error("invalid volume, monopoly volume must not be limited: \"{}\"", excerpt(.0))]
+    Monopoly(String),
+}
+
+impl Volume {
+    /// A path of the node, a volume of the engine, or something that ends with `AUTO`.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// Where it is mounted.
+    pub fn target(&self) -> &str {
+        &self.target
+    }
+
+    /// Letters of `r`, `w`, `m`, `o`, sorted; may be empty.
+    pub fn flags(&self) -> &str {
+        &self.flags
+    }
+
+    /// Size in bytes; 0 = not limited.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Whether the scheduler chooses its device.
+    pub fn is_scheduled(&self) -> bool {
+        self.source.ends_with(AUTO)
+    }
+
+    /// Whether it wants a device that nobody else uses.
+    pub fn is_monopoly(&self) -> bool {
+        self.is_scheduled() && self.flags.contains('m')
+    }
+
+    /// The same with another size.
+    #[must_use]
+    pub fn with_size(&self, size: u64) -> Self {
+        Self { size, ..self.clone() }
+    }
+}
+
+impl FromStr for Volume {
+    type Err = VolumeError;
+
+    fn from_str(text: &str) -> Result<Self, VolumeError> {
+        let parts: Vec<&str> = text.split(':').collect();
+        let (2..=4, false) = (parts.len(), text.len() > VOLUME_BYTES_MAX) else {
+            return Err(VolumeError::Parts(text.to_owned()));
+        };
+        let climbs = |path: &str| path.split('/').any(|part| part == "..") || path.chars().any(char::is_control);
+        if parts[0].is_empty() || climbs(parts[0]) {
+            return Err(VolumeError::Source(parts[0].to_owned()));
+        }
+        if !parts[1].starts_with('/') || climbs(parts[1]) {
+            return Err(VolumeError::Target(parts[1].to_owned()));
+        }
+        let mut flags: Vec<char> = parts.get(2).unwrap_or(&"").chars().collect();
+        if flags.iter().any(|c| !matches!(c, 'r' | 'w' | 'm' | 'o')) {
+            return Err(VolumeError::Flags(parts[2].to_owned()));
+        }
+        flags.sort_unstable();
+        flags.dedup();
+        let size = match parts.get(3) {
+            None => 0,
+            Some(size) => size.parse().map_err(|_| VolumeError::Size((*size).to_owned()))?,
+        };
+        let volume = Self { source: parts[0].into(), target: parts[1].into(), flags: String::from_iter(flags), size };
+        if volume.is_monopoly() && size == 0 {
+            return Err(VolumeError::Monopoly(text.to_owned()));
+        }
+        Ok(volume)
+    }
+}
+
+impl fmt::Display for Volume {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Sorted letters put `o` before `r` and `w`; people write `ro` and `wo`.
+        let flags = match self.flags.split_once('o') {
+            Some((before, after)) => format!("{before}{after}").replace('r', "ro").replace('w', "wo"),
+            None => self.flags.clone(),
+        };
+        match (flags.is_empty(), self.size) {
+            (true, 0) => write!(f, "{}:{}", self.source, self.target),
+            (_, size) => write!(f, "{}:{}:{flags}:{size}", self.source, self.target),
+        }
+    }
+}
+
+impl From<Volume> for String {
+    fn from(volume: Volume) -> Self {
+        volume.to_string()
+    }
+}
+
+impl TryFrom<String> for Volume {
+    type Error = VolumeError;
+
+    fn try_from(text: String) -> Result<Self, VolumeError> {
+        text.parse()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spelled_as_the_original_does() {
+        for (text, want) in [
+            ("/a:/b", "/a:/b"),
+            ("/sys:/sys:ro", "/sys:/sys:ro:0"),
+            ("/proc/:/hostProc/", "/proc/:/hostProc/"),
+            ("AUTO:/data:rwm:100", "AUTO:/data:mrw:100"),
+            ("/a:/b:rw:10", "/a:/b:rw:10"),
+        ] {
+            let volume: Volume = text.parse().unwrap();
+            assert_eq!(volume.to_string(), want);
+            assert_eq!(want.parse::<Volume>().unwrap(), volume, "it reads what it writes");
+        }
+        for bad in [
+            "",
+            "/a",
+            ":/b",
+            "/a:b",
+            "/a:/../b",
+            "/a/..:/b",
+            "/a:/b:x",
+            "/a:/b:rw:1G",
+            "/a:/b:rw:-1",
+            "a:/b:r:1:2",
+            "AUTO:/b:m",
+        ] {
+            assert!(bad.parse::<Volume>().is_err(), "{bad:?}");
+        }
+    }
+}
