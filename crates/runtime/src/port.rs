@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use eru_types::{Allotment, EngineId, ExitStatus, Labels, Resources, WorkloadName};
-use futures::stream::BoxStream;
+use futures::{StreamExt, stream::BoxStream};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, pin::Pin, time::Duration};
 use tokio::io::AsyncWrite;
@@ -207,7 +207,8 @@ pub struct LogOptions {
     pub follow: bool,
 }
 
-/// One line of output, without its line end; a line longer than 16 KiB comes in pieces.
+/// One line of output, without its line end; a line longer than 16 KiB comes in pieces. All bytes of an output are the data of
+/// its lines, with a line feed after each that is not [`Self::partial`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogLine {
     /// When it was written, milliseconds since the epoch.
@@ -216,6 +217,8 @@ pub struct LogLine {
     pub stream: Stream,
     /// The bytes.
     pub data: Bytes,
+    /// No line end was written after it: the line goes on in the next piece of this output, or the output ended without one.
+    pub partial: bool,
 }
 
 /// Why a runtime did not do as asked.
@@ -431,8 +434,25 @@ pub trait Runtime: Send + Sync + 'static {
     }
 
     /// Waits until it does not run; at once when it does not.
-    async fn wait(&self, _id: &EngineId) -> Result<ExitStatus> {
-        Err(self.cannot("waiting for the end"))
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], also when it vanishes meanwhile; [`Error::Invalid`] when it was never started.
+    async fn wait(&self, id: &EngineId) -> Result<ExitStatus> {
+        loop {
+            // Subscribed before the look, so that nothing falls between the two.
+            let mut events = self.events().await?;
+            let seen = self.inspect(id).await?;
+            match (seen.state, seen.exit) {
+                (State::Running, _) => {}
+                (_, Some(exit)) => return Ok(exit),
+                (_, None) => return Err(Error::Invalid(format!("workload {id} was never started"))),
+            }
+            while let Some(event) = events.next().await {
+                if event.id == *id && matches!(event.action, Action::Died | Action::Removed) {
+                    break;
+                }
+            }
+        }
     }
 
     /// The image of that name, if the node has it.

@@ -36,9 +36,14 @@ impl CoreService {
 }
 
 fn message(id: &str, line: LogLine) -> pb::LogStreamMessage {
-    let mut data = BytesMut::with_capacity(line.data.len() + 1);
-    data.put_slice(&line.data);
-    data.put_u8(b'\n');
+    let data = if line.partial {
+        line.data
+    } else {
+        let mut data = BytesMut::with_capacity(line.data.len() + 1);
+        data.put_slice(&line.data);
+        data.put_u8(b'\n');
+        data.freeze()
+    };
     let std_stream_type = match line.stream {
         Stream::Stdout => pb::StdStreamType::Stdout,
         Stream::Stderr => pb::StdStreamType::Stderr,
@@ -46,7 +51,7 @@ fn message(id: &str, line: LogLine) -> pb::LogStreamMessage {
     pb::LogStreamMessage {
         id: id.to_owned(),
         error: String::new(),
-        data: data.freeze(),
+        data,
         std_stream_type: std_stream_type.into(),
         at_ms: line.at_ms,
     }

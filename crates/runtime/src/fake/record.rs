@@ -74,7 +74,7 @@ impl Record {
             self.lines.pop_front();
             self.lines_dropped += 1;
         }
-        self.lines.push_back(LogLine { at_ms: now_ms(), stream, data });
+        self.lines.push_back(LogLine { at_ms: now_ms(), stream, data, partial: false });
     }
 
     /// Ends it. Without a reason of its own, what it said last on standard error is the reason.

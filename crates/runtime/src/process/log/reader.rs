@@ -97,7 +97,7 @@ mod tests {
         let mut reader = Reader::open(folder.path().to_owned()).unwrap();
         let mut seen = Vec::new();
         for n in 0..20_000 {
-            writer.line(n, Stream::Stdout, format!("line {n}").as_bytes());
+            writer.line(n, Stream::Stdout, format!("line {n}").as_bytes(), false);
             if n % 500 == 0 {
                 writer.flush();
                 while let lines @ [_, ..] = &reader.next().unwrap()[..] {

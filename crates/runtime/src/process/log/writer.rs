@@ -44,12 +44,12 @@ impl Writer {
     }
 
     /// Takes a line, or a piece of one. It is written by [`Self::flush`] at the latest.
-    pub(in super::super) fn line(&mut self, at_ms: i64, stream: Stream, data: &[u8]) {
+    pub(in super::super) fn line(&mut self, at_ms: i64, stream: Stream, data: &[u8], partial: bool) {
         if self.size + (self.batch.len() + data.len() + RECORD_BYTES_MAX - LINE_BYTES_MAX) as u64 > self.size_max {
             self.flush();
             self.rotate();
         }
-        append(&mut self.batch, at_ms, stream, data);
+        append(&mut self.batch, at_ms, stream, data, partial);
     }
 
     /// Writes what was taken.
@@ -131,9 +131,9 @@ impl Pump {
     }
 
     /// Writes what is there; an empty line only where one was printed.
-    fn end_line(&mut self, writer: &mut Writer, at_ms: i64, even_empty: bool) {
-        if even_empty || !self.partial.is_empty() {
-            writer.line(at_ms, self.stream, &self.partial);
+    fn end_line(&mut self, writer: &mut Writer, at_ms: i64, ended: bool) {
+        if ended || !self.partial.is_empty() {
+            writer.line(at_ms, self.stream, &self.partial, !ended);
         }
         if !self.partial.trim_ascii().is_empty() {
             std::mem::swap(&mut self.last, &mut self.partial);
@@ -173,7 +173,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join(LOG), "5 o whole\n5 o ha").unwrap();
         let mut writer = Writer::open(folder.path().to_owned(), 1 << 20);
-        writer.line(6, Stream::Stderr, b"next");
+        writer.line(6, Stream::Stderr, b"next", false);
         writer.flush();
         let lines = last_records(folder.path(), 10).unwrap();
         assert_eq!(lines.len(), 3);
