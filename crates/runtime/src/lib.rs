@@ -1,5 +1,5 @@
-//! The runtime port [`Runtime`] and its implementations: `process` (plain commands of this machine, with a shim that
-//! outlives us) and `fake` (in memory, for tests and scale). Docker joins them later.
+//! The runtime port [`Runtime`] and its implementations: `docker` (containers of a Docker daemon), `process` (plain
+//! commands of this machine, with a shim that outlives us) and `fake` (in memory, for tests and scale).
 //!
 //! # Invariants
 //! - Whatever a runtime started goes on when we die, and is found again by name and by label.
@@ -8,6 +8,7 @@
 
 mod clock;
 pub mod conformance;
+pub mod docker;
 mod events;
 pub mod fake;
 pub mod port;
@@ -15,6 +16,7 @@ pub mod process;
 mod reason;
 mod restart;
 
+pub use docker::{Docker, DockerOptions, TlsMaterial};
 pub use fake::{Fake, FakeOptions, FakeRegistry};
 pub use port::*;
 pub use process::{Process, ProcessOptions, ShimCommand};
