@@ -19,20 +19,55 @@ fn cargo(args: &[&str]) -> Command {
     command
 }
 
-/// fmt, clippy, tests. With `required`, a test that misses etcd fails instead of being skipped.
-pub fn test(required: bool) -> Result<()> {
+/// What a test needs has its word in the test's name; those of a word in `missing` are named and skipped. With nothing
+/// missing, a test that misses something fails.
+pub fn test(missing: &[&str]) -> Result<()> {
     run("fmt", &mut cargo(&["fmt", "--all", "--check"]))?;
     run("clippy", &mut cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]))?;
-    let mut tests = cargo(&["test", "--workspace", "--no-fail-fast"]);
-    if required {
-        tests.env("ERU_REQUIRE_ETCD", "1");
+    // Linked before anything runs: the images are made of the same binary that the tests start.
+    run("build of the tests", &mut cargo(&["test", "--workspace", "--no-run", "--quiet"]))?;
+    if !missing.contains(&"docker") {
+        crate::images::for_tests()?;
+    }
+    name_skipped(missing)?;
+    let mut tests = cargo(&["test", "--workspace", "--no-fail-fast", "--"]);
+    tests.args(missing.iter().flat_map(|word| ["--skip", word]));
+    if missing.is_empty() {
+        tests.env("ERU_REQUIRE_ETCD", "1").env("ERU_REQUIRE_DOCKER", "1");
     }
     run("test", &mut tests)
 }
 
+fn name_skipped(missing: &[&str]) -> Result<()> {
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let list =
+        cargo(&["test", "--workspace", "--lib", "--bins", "--tests", "--quiet", "--", "--list", "--format", "terse"])
+            .output()
+            .context("cannot list the tests")?;
+    let list = String::from_utf8_lossy(&list.stdout).into_owned();
+    for word in missing {
+        eprintln!("── skipped, for want of {word}:");
+        for name in list.lines().filter_map(|line| line.strip_suffix(": test")).filter(|name| name.contains(word)) {
+            eprintln!("   {name}");
+        }
+    }
+    Ok(())
+}
+
+/// The binary alone.
+pub fn build_eru(release: bool) -> Result<()> {
+    let mut build = cargo(&["build", "--package", "eru"]);
+    if release {
+        build.arg("--release");
+    }
+    run("build", &mut build)
+}
+
 /// Builds in release and runs the benchmarks.
 pub fn bench(names: &[&str]) -> Result<()> {
-    run("build", &mut cargo(&["build", "--release", "--package", "eru"]))?;
+    build_eru(true)?;
     let mut args = vec!["run", "--release", "--quiet", "--package", "eru-benches", "--"];
     args.extend(names);
     run("bench", &mut cargo(&args))
