@@ -75,10 +75,10 @@ fn build_at(order: Order<'_>, images: &[(&str, &str)], recipe: &str, fill: Fill,
     let state = State::open(record, &format!("{}.{first}", images[0].1.replace('/', "-")))?;
 
     let there = inspect(order, &references)?;
-    if let (Some(ids), Some(there)) = (state.ids(&key), &there) {
-        if ids.iter().eq(there.iter().map(|(id, _)| id)) {
-            return Ok(made(references, there, false));
-        }
+    if let (Some(ids), Some(there)) = (state.ids(&key), &there)
+        && ids.iter().eq(there.iter().map(|(id, _)| id))
+    {
+        return Ok(made(references, there, false));
     }
     let folder = tempfile::Builder::new().prefix("eru-images").tempdir_in(parent(record)?)?;
     fs::write(folder.path().join("Dockerfile"), recipe)?;
