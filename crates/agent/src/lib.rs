@@ -7,6 +7,8 @@
 //! | [`health`] | the probes and when they are due |
 //! | [`report`] | what core does not know yet: newest per workload, until acknowledged |
 //! | `session` | registers, beats, leaves |
+//! | [`vitals`], `http` | how the agent itself is, and who may ask |
+//! | `socket` | whether an agent in a container still has its engine |
 //!
 //! # Invariants
 //! - An event is a hint to look; what is reported was inspected.
@@ -17,13 +19,17 @@
 mod agent;
 mod clock;
 pub mod health;
+mod http;
 mod mailbox;
 mod observe;
 mod options;
 pub mod report;
 mod session;
+mod socket;
 mod subject;
+pub mod vitals;
 mod worker;
 
-pub use agent::{Agent, Error};
+pub use agent::{Agent, Error, Handle};
 pub use options::AgentOptions;
+pub use socket::EngineSocket;

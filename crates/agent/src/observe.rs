@@ -2,12 +2,12 @@
 
 use crate::{
     mailbox::{Mailbox, What},
-    subject,
+    session::Registration,
     worker::{Workshop, run},
 };
 use eru_client::Backoff;
 use eru_runtime::{Action, Event, Inspection};
-use eru_types::{EngineId, Labels, labels};
+use eru_types::EngineId;
 use futures::{StreamExt, future::BoxFuture, stream::BoxStream};
 use std::{
     collections::{HashMap, HashSet},
@@ -15,6 +15,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
+    sync::watch,
     task::JoinSet,
     time::{sleep, timeout},
 };
@@ -49,7 +50,7 @@ impl Observer {
     }
 
     /// Runs until `stop`; the workers end with it.
-    pub(crate) async fn run(self, stop: &CancellationToken) {
+    pub(crate) async fn run(self, mut registrations: watch::Receiver<Option<Registration>>, stop: &CancellationToken) {
         let mut floor = Floor {
             workshop: self.workshop.clone(),
             mailboxes: HashMap::new(),
@@ -57,21 +58,32 @@ impl Observer {
             touched: HashSet::new(),
         };
         stop.run_until_cancelled(async {
+            if self.workshop.owner.asks_core() {
+                // An error means that the session is over, and then `stop` ends this.
+                let _ = registrations.wait_for(Option::is_some).await;
+            }
+            let vitals = &self.workshop.vitals;
             let mut backoff = Backoff::new(BACKOFF_FIRST, BACKOFF_MOST);
             let mut is_news = true;
             loop {
                 match self.workshop.runtime.events().await {
                     Ok(events) => {
+                        vitals.subscriptions.up();
+                        vitals.runtime_answered();
+                        if !is_news {
+                            tracing::info!("the runtime answers again");
+                        }
                         is_news = true;
                         backoff.reset();
                         self.watch(events, &mut floor).await;
                         tracing::info!("event stream of the runtime broke, subscribing again");
                     }
-                    Err(error) if is_news => {
-                        is_news = false;
-                        tracing::warn!(%error, "cannot subscribe to the events of the runtime, trying again");
+                    Err(error) => {
+                        vitals.runtime_failed(error.to_string());
+                        if std::mem::take(&mut is_news) {
+                            tracing::warn!(%error, "cannot subscribe to the events of the runtime, trying again");
+                        }
                     }
-                    Err(_) => {}
                 }
                 sleep(backoff.next_wait()).await;
             }
@@ -82,7 +94,7 @@ impl Observer {
 
     /// Handles one subscription until it breaks. Begins with a list.
     async fn watch(&self, mut events: BoxStream<'static, Event>, floor: &mut Floor) {
-        let reporter = &self.workshop.reporter;
+        let Workshop { reporter, vitals, .. } = &*self.workshop;
         let mut backoff = Backoff::new(BACKOFF_FIRST, BACKOFF_MOST);
         // The wait before the next list, and whether a wish for one cuts it short.
         let (mut wait, mut is_patient) = (Duration::ZERO, true);
@@ -102,6 +114,8 @@ impl Observer {
             let Some(listed) = floor.follow(&mut events, self.list()).await else { return };
             match listed {
                 Ok(inspections) => {
+                    vitals.lists.up();
+                    vitals.runtime_answered();
                     backoff.reset();
                     (wait, is_patient) = (self.list_interval, true);
                     let round = floor.hand_out(inspections);
@@ -117,7 +131,9 @@ impl Observer {
                     reporter.listed(ticket);
                 }
                 Err(error) => {
+                    vitals.lists_failed.up();
                     tracing::warn!(%error, "cannot list the workloads of the runtime, trying again");
+                    vitals.runtime_failed(error);
                     (wait, is_patient) = (backoff.next_bound(), false);
                 }
             }
@@ -125,10 +141,8 @@ impl Observer {
     }
 
     fn list(&self) -> BoxFuture<'static, Result<Vec<Inspection>, String>> {
-        let runtime = self.workshop.runtime.clone();
+        let (runtime, ours) = (self.workshop.runtime.clone(), self.workshop.owner.labels());
         Box::pin(async move {
-            let mut ours = Labels::default();
-            ours.set(labels::ERU, "1");
             match timeout(LIST_TIMEOUT, runtime.list(&ours)).await {
                 Ok(outcome) => outcome.map_err(|e| e.to_string()),
                 Err(_) => Err(format!("no answer within {} s", LIST_TIMEOUT.as_secs())),
@@ -152,6 +166,7 @@ impl Floor {
     }
 
     fn happened(&mut self, event: Event) {
+        self.workshop.vitals.happened(event.action);
         // A workload that was only made says nothing yet; it is told when it starts, and lists have it.
         if event.action == Action::Created {
             return;
@@ -169,7 +184,11 @@ impl Floor {
         let mut listed = HashSet::with_capacity(inspections.len());
         for inspection in inspections {
             listed.insert(inspection.id.clone());
-            if !subject::is_ours(&inspection, &self.workshop.nodename) {
+            if !self.workshop.owner.owns(&inspection) {
+                // It was ours as long as we did not know core.
+                if let Some(mailbox) = self.mailboxes.get(&inspection.id) {
+                    mailbox.put(What::Look, None);
+                }
                 continue;
             }
             let touched = self.touched.contains(&inspection.id);

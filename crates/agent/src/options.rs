@@ -1,10 +1,11 @@
 //! What an agent needs.
 
+use crate::EngineSocket;
 use eru_client::Client;
 use eru_config::{AgentConfig, agent::HealthCheckConfig};
 use eru_runtime::Runtime;
 use eru_types::NodeName;
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 /// What an agent is made of.
 #[derive(Clone)]
@@ -21,6 +22,14 @@ pub struct AgentOptions {
     pub check_timeout: Duration,
     /// How long a report counts; zero = for ever. Never shorter than two and a half check intervals, by which it is renewed.
     pub status_ttl: Duration,
+    /// How long the runtime may take to answer for one workload, before it is asked again.
+    pub call_timeout: Duration,
+    /// Only workloads that say that they are of this node: where several agents share an engine.
+    pub only_mine: bool,
+    /// Where `/healthz`, `/version` and `/metrics` are served; nothing = nowhere.
+    pub api: Option<SocketAddr>,
+    /// A socket without which the agent is to end, so that it is started again with the new one: in a container.
+    pub engine_socket: Option<EngineSocket>,
     /// How often everything is listed even if no event was lost, as far as the runtime knows.
     pub list_interval: Duration,
     /// How long the node keeps its lease after an orderly end, so that the agent can be replaced.
@@ -44,6 +53,10 @@ impl AgentOptions {
             check_interval: Duration::from_secs(15),
             check_timeout: Duration::from_secs(10),
             status_ttl: Duration::ZERO,
+            call_timeout: Duration::from_secs(5),
+            only_mine: false,
+            api: None,
+            engine_socket: None,
             list_interval: Duration::from_secs(60),
             leave_lease: Duration::from_secs(60),
             agent_id: format!("{:016x}", rand::random::<u64>()),
@@ -52,11 +65,19 @@ impl AgentOptions {
         }
     }
 
-    /// The same with what a configuration file says about health checks.
+    /// The same with what a configuration file says.
     #[must_use]
     pub fn with_config(self, config: &AgentConfig) -> Self {
         let HealthCheckConfig { interval, timeout, status_ttl, .. } = config.healthcheck;
-        Self { check_interval: interval, check_timeout: timeout, status_ttl, ..self }
+        Self {
+            check_interval: interval,
+            check_timeout: timeout,
+            status_ttl,
+            call_timeout: config.global_connection_timeout,
+            only_mine: config.check_only_mine,
+            api: config.api_addr.map(|address| address.0),
+            ..self
+        }
     }
 
     /// How long a report counts, in seconds; 0 = for ever.

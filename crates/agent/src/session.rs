@@ -1,6 +1,6 @@
 //! The agent's standing with core: register, beat, leave.
 
-use crate::{AgentOptions, report::Reporter};
+use crate::{AgentOptions, report::Reporter, subject::Owner, vitals::Vitals};
 use eru_api::agent::{BeatReply, BeatRequest, LeaveRequest, RegisterRequest};
 use eru_client::{Backoff, Client, Error, Retry};
 use eru_types::NodeName;
@@ -10,16 +10,21 @@ use tokio::{
     time::{Instant, sleep, sleep_until, timeout},
 };
 use tokio_util::sync::CancellationToken;
+use tonic::Code;
 
 /// Waits between attempts to register; an unknown node may be added any moment.
 const BACKOFF_FIRST: Duration = Duration::from_millis(100);
-const BACKOFF_MOST: Duration = Duration::from_secs(5);
+const BACKOFF_MOST: Duration = Duration::from_secs(2);
+/// How often it is said again what is waited for.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(30);
 /// First wait after a beat that was not answered; it doubles up to the beat's interval, so that a restarted core hears
 /// from us at once.
 const BEAT_BACKOFF_FIRST: Duration = Duration::from_millis(50);
 /// Bounds of the interval that core may ask for.
 const BEAT_INTERVAL_MIN: Duration = Duration::from_millis(50);
 const BEAT_INTERVAL_MAX: Duration = Duration::from_secs(60);
+/// How long the runtime may take to say that it is there; less where beats are faster.
+const PING_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long the good-bye may take: the caller wants to end.
 const LEAVE_DEADLINE: Duration = Duration::from_secs(2);
 /// How long core may take to register us.
@@ -47,16 +52,46 @@ enum BeatsEnded {
     Unknown,
 }
 
+/// What is said while core cannot be registered with: what is new at once, and what is not now and then.
+struct Wait {
+    begun: Instant,
+    told: String,
+    told_at: Instant,
+}
+
+impl Wait {
+    fn new() -> Self {
+        let now = Instant::now();
+        Self { begun: now, told: String::new(), told_at: now }
+    }
+
+    fn tell(&mut self, node: &NodeName, error: &Error) {
+        let text = error.to_string();
+        if text == self.told && self.told_at.elapsed() < PROGRESS_INTERVAL {
+            return;
+        }
+        let waited_s = self.begun.elapsed().as_secs();
+        if error.code() == Code::NotFound {
+            tracing::warn!(%node, error = %text, waited_s, "waiting for the node to be added: eru-cli node add");
+        } else {
+            tracing::warn!(%node, error = %text, waited_s, "cannot register with core, trying again");
+        }
+        (self.told, self.told_at) = (text, Instant::now());
+    }
+}
+
 /// See the module.
 pub(crate) struct Session {
     options: AgentOptions,
+    owner: Arc<Owner>,
     reporter: Arc<Reporter>,
+    vitals: Arc<Vitals>,
     registration: watch::Sender<Option<Registration>>,
 }
 
 impl Session {
-    pub(crate) fn new(options: &AgentOptions, reporter: Arc<Reporter>) -> Self {
-        Self { options: options.clone(), reporter, registration: watch::Sender::new(None) }
+    pub(crate) fn new(options: &AgentOptions, owner: Arc<Owner>, reporter: Arc<Reporter>, vitals: Arc<Vitals>) -> Self {
+        Self { options: options.clone(), owner, reporter, vitals, registration: watch::Sender::new(None) }
     }
 
     pub(crate) fn nodename(&self) -> &NodeName {
@@ -99,7 +134,7 @@ impl Session {
             agent_id: agent_id.clone(),
         };
         let mut backoff = Backoff::new(BACKOFF_FIRST, BACKOFF_MOST);
-        let mut told = String::new();
+        let mut wait = Wait::new();
         loop {
             // Registering twice only costs an incarnation.
             let outcome = core.call(Retry::Idempotent, |route| {
@@ -109,6 +144,8 @@ impl Session {
             match outcome.await {
                 Ok(reply) => {
                     tracing::info!(node = %nodename, incarnation = reply.incarnation, "registered with core");
+                    self.vitals.core_answered();
+                    self.owner.learn(&reply.core_id);
                     let asked = Duration::from_millis(u64::try_from(reply.beat_interval_ms).unwrap_or(0));
                     return Registration {
                         incarnation: reply.incarnation,
@@ -117,11 +154,8 @@ impl Session {
                     };
                 }
                 Err(error) => {
-                    let text = error.to_string();
-                    if text != told {
-                        tracing::warn!(node = %nodename, error = %text, "cannot register with core, trying again");
-                        told = text;
-                    }
+                    wait.tell(nodename, &error);
+                    self.vitals.core_failed(error.to_string());
                 }
             }
             sleep(backoff.next_wait()).await;
@@ -143,6 +177,8 @@ impl Session {
             match self.beat(registration).await {
                 Ok(reply) if reply.superseded => return BeatsEnded::Superseded,
                 Ok(reply) => {
+                    self.vitals.beats.up();
+                    self.vitals.core_answered();
                     // After a silence core may have lost the newest of what it was told, or the node may have been lost.
                     if reply.report_all || was_silent || reply.generation != generation {
                         self.reporter.want_full(false);
@@ -156,6 +192,8 @@ impl Session {
                     next = begun + beat_interval;
                 }
                 Err(error) if error.is_transient() => {
+                    self.vitals.beats_failed.up();
+                    self.vitals.core_failed(error.to_string());
                     if !was_silent {
                         tracing::warn!(node = %self.options.nodename, %error, "core does not hear the beat");
                     }
@@ -163,6 +201,8 @@ impl Session {
                     next = Instant::now() + backoff.next_wait();
                 }
                 Err(error) => {
+                    self.vitals.beats_failed.up();
+                    self.vitals.core_failed(error.to_string());
                     tracing::warn!(node = %self.options.nodename, %error, "beat refused, registering again");
                     return BeatsEnded::Unknown;
                 }
@@ -173,11 +213,20 @@ impl Session {
     async fn beat(&self, registration: Registration) -> Result<BeatReply, Error> {
         let interval = registration.beat_interval;
         // An engine that hangs must not stop the beat: it is what the beat says.
-        let ping = timeout(interval / 2, self.options.runtime.ping()).await;
+        let patience = (interval / 2).min(PING_TIMEOUT);
+        let ping = match timeout(patience, self.options.runtime.ping()).await {
+            Ok(answer) => answer.map_err(|error| error.to_string()),
+            Err(_) => Err(format!("no answer within {} ms", patience.as_millis())),
+        };
+        let runtime_ok = ping.is_ok();
+        match ping {
+            Ok(()) => self.vitals.runtime_answered(),
+            Err(complaint) => self.vitals.runtime_failed(complaint),
+        }
         let request = BeatRequest {
             nodename: self.options.nodename.to_string(),
             incarnation: registration.incarnation,
-            runtime_ok: matches!(ping, Ok(Ok(()))),
+            runtime_ok,
             lease_ttl_ms: 0,
         };
         // A lost beat is followed by the next one; waiting longer would only make it late.

@@ -3,15 +3,57 @@
 use eru_api::agent::{ExitStatus, WorkloadReport};
 use eru_runtime::{Inspection, State};
 use eru_types::{
-    HealthCheck, NodeName, labels,
+    HealthCheck, Labels, NodeName, labels,
     limits::{LAST_LINE_BYTES_MAX, LAST_LINES_MAX, REASON_BYTES_MAX},
     meta::Meta,
 };
+use parking_lot::RwLock;
 
-/// Whether the workload belongs to Eru and, where it says so, to this node.
-pub(crate) fn is_ours(inspection: &Inspection, node: &NodeName) -> bool {
-    inspection.labels.get(labels::ERU) == Some("1")
-        && inspection.labels.get(labels::NODENAME).is_none_or(|name| name == node.as_str())
+/// Which workloads an agent takes for its own.
+#[derive(Debug)]
+pub(crate) struct Owner {
+    node: NodeName,
+    /// Only what says that it is ours; else all that does not say that it is another's.
+    only_mine: bool,
+    /// The cluster's identifier; empty = not known.
+    core_id: RwLock<String>,
+}
+
+impl Owner {
+    pub(crate) fn new(node: NodeName, only_mine: bool) -> Self {
+        Self { node, only_mine, core_id: RwLock::default() }
+    }
+
+    /// Core has said who it is.
+    pub(crate) fn learn(&self, core_id: &str) {
+        core_id.clone_into(&mut self.core_id.write());
+    }
+
+    /// Whether it must be known who core is, before it can be said what is ours.
+    pub(crate) fn asks_core(&self) -> bool {
+        self.only_mine
+    }
+
+    /// The labels that everything of ours has.
+    pub(crate) fn labels(&self) -> Labels {
+        let mut ours = Labels::default();
+        ours.set(labels::ERU, "1");
+        if self.only_mine {
+            ours.set(labels::NODENAME, self.node.as_str());
+        }
+        ours
+    }
+
+    /// Whether the workload belongs to Eru and, where it says so or must say so, to this node of this cluster.
+    pub(crate) fn owns(&self, inspection: &Inspection) -> bool {
+        let is = |label: &str, wanted: &str, missing: bool| {
+            inspection.labels.get(label).map_or(missing, |value| value == wanted)
+        };
+        let core_id = self.core_id.read();
+        is(labels::ERU, "1", false)
+            && is(labels::NODENAME, self.node.as_str(), !self.only_mine)
+            && (!self.only_mine || core_id.is_empty() || is(labels::COREID, &core_id, true))
+    }
 }
 
 /// Its health check. A label that cannot be read counts as none: the workload is there and must be shown.
@@ -115,16 +157,24 @@ mod tests {
 
     #[test]
     fn only_what_carries_our_label_and_not_another_nodes_name_is_ours() {
-        let node = NodeName::new("n1").unwrap();
-        let cases: [(&[(&str, &str)], bool); 5] = [
-            (&[], false),
-            (&[("ERU", "1")], true),
-            (&[("ERU", "0")], false),
-            (&[("ERU", "1"), ("eru.nodename", "n1")], true),
-            (&[("ERU", "1"), ("eru.nodename", "n2")], false),
+        let owner = |only_mine| Owner::new(NodeName::new("n1").unwrap(), only_mine);
+        let (all, mine, known) = (owner(false), owner(true), owner(true));
+        known.learn("c1");
+        all.learn("c1");
+        // The labels; ours without the option, with it, and with it once core has said who it is.
+        let cases: [(&[(&str, &str)], [bool; 3]); 8] = [
+            (&[], [false, false, false]),
+            (&[("ERU", "1")], [true, false, false]),
+            (&[("ERU", "0"), ("eru.nodename", "n1")], [false, false, false]),
+            (&[("ERU", "1"), ("eru.nodename", "n1")], [true, true, true]),
+            (&[("ERU", "1"), ("eru.nodename", "n2")], [false, false, false]),
+            (&[("ERU", "1"), ("eru.nodename", "n1"), ("eru.coreid", "c1")], [true, true, true]),
+            (&[("ERU", "1"), ("eru.nodename", "n1"), ("eru.coreid", "c2")], [true, true, false]),
+            (&[("ERU", "1"), ("eru.coreid", "c1")], [true, false, false]),
         ];
         for (labels, ours) in cases {
-            assert_eq!(is_ours(&inspection(labels), &node), ours, "{labels:?}");
+            let given = inspection(labels);
+            assert_eq!([all.owns(&given), mine.owns(&given), known.owns(&given)], ours, "{labels:?}");
         }
     }
 

@@ -6,12 +6,13 @@ use crate::{
     health::{Schedule, probe},
     mailbox::{Letter, Mailbox, What},
     report::Reporter,
-    subject::{self, Run},
+    subject::{self, Owner, Run},
+    vitals::Vitals,
 };
 use eru_api::agent::WorkloadReport;
 use eru_client::Backoff;
 use eru_runtime::{Error as RuntimeError, Inspection, Runtime, State};
-use eru_types::{EngineId, HealthCheck, NodeName, limits::LAST_LINES_MAX};
+use eru_types::{EngineId, HealthCheck, limits::LAST_LINES_MAX};
 use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::Semaphore,
@@ -20,6 +21,8 @@ use tokio::{
 
 /// Probes that run at once: each is a socket or two, and a node has a thousand sockets by default.
 const PROBES_MAX: usize = 256;
+/// Looks that are under way at once: each is a call or two, and an engine has a few threads. One that hangs holds only its own.
+const LOOKS_MAX: usize = 64;
 /// How long the last lines may hold up the report of a death.
 const LAST_LINES_TIMEOUT: Duration = Duration::from_millis(100);
 /// Waits between looks at a workload that the runtime does not answer for.
@@ -28,25 +31,31 @@ const BACKOFF_MOST: Duration = Duration::from_secs(2);
 
 /// What all workers share.
 pub(crate) struct Workshop {
-    pub(crate) nodename: NodeName,
+    pub(crate) owner: Arc<Owner>,
     pub(crate) runtime: Arc<dyn Runtime>,
     pub(crate) reporter: Arc<Reporter>,
+    pub(crate) vitals: Arc<Vitals>,
+    call_timeout: Duration,
     check_interval: Duration,
     check_timeout: Duration,
     ttl_s: i64,
     probes: Semaphore,
+    looks: Semaphore,
 }
 
 impl Workshop {
-    pub(crate) fn new(options: &AgentOptions, reporter: Arc<Reporter>) -> Self {
+    pub(crate) fn new(options: &AgentOptions, owner: Arc<Owner>, reporter: Arc<Reporter>, vitals: Arc<Vitals>) -> Self {
         Self {
-            nodename: options.nodename.clone(),
+            owner,
             runtime: options.runtime.clone(),
             reporter,
+            vitals,
+            call_timeout: options.call_timeout,
             check_interval: options.check_interval,
             check_timeout: options.check_timeout,
             ttl_s: options.ttl_s(),
             probes: Semaphore::new(PROBES_MAX),
+            looks: Semaphore::new(LOOKS_MAX),
         }
     }
 }
@@ -112,10 +121,15 @@ async fn look(
             workshop.reporter.push(gone(&life));
             None
         }
-        (Some(inspection), life) if subject::is_ours(&inspection, &workshop.nodename) => {
+        (Some(inspection), life) if workshop.owner.owns(&inspection) => {
             Some(Life::seen(workshop, inspection, life).await)
         }
-        _ => None,
+        (Some(_), _) => {
+            // Another's, who reports it himself: nothing is said of it, not even that it is gone.
+            workshop.reporter.forget(id.as_str());
+            None
+        }
+        (None, None) => None,
     }
 }
 
@@ -123,7 +137,10 @@ async fn look(
 async fn inspect(workshop: &Workshop, id: &EngineId, mailbox: &Mailbox) -> Option<Inspection> {
     let mut backoff = Backoff::new(BACKOFF_FIRST, BACKOFF_MOST);
     loop {
-        match timeout(workshop.check_timeout, workshop.runtime.inspect(id)).await {
+        let permit = workshop.looks.acquire().await.expect("the semaphore is never closed");
+        let answer = timeout(workshop.call_timeout, workshop.runtime.inspect(id)).await;
+        drop(permit);
+        match answer {
             Ok(Ok(inspection)) => return Some(inspection),
             Ok(Err(RuntimeError::NotFound(_))) => return None,
             Ok(Err(error)) => tracing::debug!(workload = %id, %error, "cannot inspect, trying again"),
@@ -164,7 +181,7 @@ impl Life {
                 // Without a check it is healthy while it runs; with one that is found out.
                 let healthy = run.is_some() && check.is_empty();
                 Life {
-                    schedule: Schedule::new(workshop.check_interval, Instant::now()),
+                    schedule: Schedule::new(workshop.check_interval, rand::random(), Instant::now()),
                     last_lines: Vec::new(),
                     reason: String::new(),
                     renew_at: Instant::now() + workshop.check_interval,
@@ -183,6 +200,7 @@ impl Life {
             }
             State::Exited => {
                 if life.last_lines.is_empty() {
+                    let _permit = workshop.looks.acquire().await.expect("the semaphore is never closed");
                     let lines = workshop.runtime.last_lines(&life.inspection.id, LAST_LINES_MAX);
                     let lines = timeout(LAST_LINES_TIMEOUT, lines).await;
                     life.last_lines = subject::last_lines(lines.ok().and_then(Result::ok).unwrap_or_default());
@@ -212,6 +230,7 @@ impl Life {
     }
 
     fn judge(&mut self, workshop: &Workshop, verdict: Result<(), String>) {
+        workshop.vitals.probed(verdict.is_ok());
         self.schedule.probed(verdict.is_ok(), Instant::now());
         self.healthy = verdict.is_ok();
         self.reason = verdict.err().unwrap_or_default();

@@ -9,5 +9,6 @@ mod probe;
 mod schedule;
 mod tcp;
 
+pub(crate) use probe::in_words;
 pub use probe::probe;
 pub use schedule::Schedule;

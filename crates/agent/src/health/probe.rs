@@ -32,7 +32,7 @@ async fn within(deadline: Duration, probe: impl Future<Output = Result<(), Strin
 }
 
 /// An error of the system in its own words, without the number.
-pub(super) fn in_words(error: &std::io::Error) -> String {
+pub(crate) fn in_words(error: &std::io::Error) -> String {
     let text = error.to_string();
     text.split(" (os error").next().unwrap_or_default().to_lowercase()
 }

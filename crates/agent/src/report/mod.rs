@@ -8,5 +8,5 @@
 mod queue;
 mod reporter;
 
-pub use queue::{Batch, Queue};
+pub use queue::{Batch, Counts, Queue};
 pub(crate) use reporter::Reporter;

@@ -3,7 +3,7 @@
 //! | outcome | meaning here |
 //! | --- | --- |
 //! | stored, unchanged, stale, refused | done; a refusal is logged by the caller |
-//! | unknown workload | again after 0.1, 0.2 .. 2 s, unless it is gone, which core then knows |
+//! | unknown workload | again after 0.1, 0.2 .. 30 s, unless it is gone, which core then knows |
 //! | the call failed | again, in the old order |
 
 use eru_api::agent::{WorkloadReport, outcome::Result as Outcome};
@@ -24,7 +24,7 @@ const BATCH_BYTES_MAX: usize = 1024 * 1024;
 const FULL_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Waits before a report of a workload that core does not know yet is sent again.
 const UNKNOWN_FIRST: Duration = Duration::from_millis(100);
-const UNKNOWN_MOST: Duration = Duration::from_secs(2);
+const UNKNOWN_MOST: Duration = Duration::from_secs(30);
 
 /// One call.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,6 +51,21 @@ pub struct Queue {
     full_wanted: u64,
     full_listed: u64,
     full_sent: u64,
+}
+
+/// A queue in numbers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Workloads that run and whose health checks pass.
+    pub healthy: usize,
+    /// Workloads that run and whose health checks do not pass.
+    pub unhealthy: usize,
+    /// Workloads that ended.
+    pub stopped: usize,
+    /// Workloads that were made and never started.
+    pub created: usize,
+    /// Reports that are to be sent, now or later, or are under way.
+    pub queued: usize,
 }
 
 #[derive(Debug)]
@@ -99,6 +114,17 @@ impl Queue {
             self.push(report);
         } else {
             self.insert(report);
+        }
+    }
+
+    /// Nothing is to be said of this workload any more.
+    pub fn forget(&mut self, id: &str) {
+        let Some(known) = self.known.remove(id) else { return };
+        if let Some(at) = known.later {
+            self.later.remove(&(at, id.to_owned()));
+        }
+        if known.is_due {
+            self.order.retain(|due| due != id);
         }
     }
 
@@ -251,6 +277,22 @@ impl Queue {
     /// Whether everything that can be told has been told.
     pub fn is_idle(&self) -> bool {
         self.order.is_empty() && self.under_way.is_none()
+    }
+
+    /// What is known, in numbers.
+    pub fn counts(&self) -> Counts {
+        let under_way = self.under_way.as_ref().map_or(0, |call| call.sent.len());
+        let mut counts = Counts { queued: self.order.len() + self.later.len() + under_way, ..Counts::default() };
+        for report in self.known.values().map(|known| &known.report).filter(|report| !report.gone) {
+            let count = match report {
+                report if report.unstarted => &mut counts.created,
+                report if !report.running => &mut counts.stopped,
+                report if report.healthy => &mut counts.healthy,
+                _ => &mut counts.unhealthy,
+            };
+            *count += 1;
+        }
+        counts
     }
 
     /// How many workloads are known.

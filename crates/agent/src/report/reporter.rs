@@ -1,11 +1,11 @@
 //! Tells core what the queue holds, one call at a time.
 
-use super::queue::{Batch, Queue};
-use crate::{AgentOptions, session::Registration};
+use super::queue::{Batch, Counts, Queue};
+use crate::{AgentOptions, session::Registration, vitals::Vitals};
 use eru_api::agent::{ReportRequest, WorkloadReport, outcome::Result as Outcome};
 use eru_client::{Backoff, Client, Retry};
 use parking_lot::Mutex;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::{Notify, watch},
     time::{Instant, sleep, sleep_until, timeout},
@@ -24,6 +24,7 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 pub(crate) struct Reporter {
     nodename: String,
     core: Client,
+    vitals: Arc<Vitals>,
     queue: Mutex<Queue>,
     /// There is something to send.
     filled: Notify,
@@ -34,10 +35,11 @@ pub(crate) struct Reporter {
 }
 
 impl Reporter {
-    pub(crate) fn new(options: &AgentOptions) -> Self {
+    pub(crate) fn new(options: &AgentOptions, vitals: Arc<Vitals>) -> Self {
         Self {
             nodename: options.nodename.to_string(),
             core: options.core.with_deadline(REPORT_DEADLINE),
+            vitals,
             queue: Mutex::default(),
             filled: Notify::new(),
             list: Notify::new(),
@@ -62,6 +64,16 @@ impl Reporter {
     pub(crate) fn learn(&self, report: WorkloadReport) {
         self.queue.lock().learn(report);
         self.filled.notify_one();
+    }
+
+    /// Says nothing of this workload any more.
+    pub(crate) fn forget(&self, id: &str) {
+        self.queue.lock().forget(id);
+    }
+
+    /// What is known, in numbers.
+    pub(crate) fn counts(&self) -> Counts {
+        self.queue.lock().counts()
     }
 
     /// Reports everything, after the next list.
@@ -133,6 +145,7 @@ impl Reporter {
                 Ok(()) => backoff.reset(),
                 Err(error) => {
                     tracing::debug!(%error, "cannot report to core, trying again");
+                    self.vitals.calls_failed.up();
                     self.queue.lock().failed();
                     if !error.is_transient() {
                         self.doubt.notify_one();
@@ -155,8 +168,11 @@ impl Reporter {
             let request = request.clone();
             async move { route.agent().report(request).await }
         });
+        let begun = Instant::now();
         let reply = call.await?;
+        self.vitals.called(reply.outcomes.len(), begun.elapsed());
         for refused in reply.outcomes.iter().filter(|o| o.result() == Outcome::Refused) {
+            self.vitals.reports_refused.up();
             tracing::warn!(workload = %refused.id, error = %refused.error, "core refused a report");
         }
         let outcomes: Vec<Outcome> = reply.outcomes.iter().map(|o| o.result()).collect();
