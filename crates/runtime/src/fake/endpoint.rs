@@ -24,11 +24,33 @@ pub enum Operation {
     Remove,
     /// `inspect`, `find` and `list`.
     Inspect,
+    /// `exec` and `attach`.
+    Exec,
+    /// `send_files` and `copy_from`.
+    Files,
+    /// Everything about images but `pull`.
+    Images,
+    /// `pull`.
+    Pull,
+    /// Everything about networks.
+    Networks,
 }
 
 impl Operation {
     /// All of them.
-    pub const ALL: [Self; 6] = [Self::Ping, Self::Create, Self::Start, Self::Stop, Self::Remove, Self::Inspect];
+    pub const ALL: [Self; 11] = [
+        Self::Ping,
+        Self::Create,
+        Self::Start,
+        Self::Stop,
+        Self::Remove,
+        Self::Inspect,
+        Self::Exec,
+        Self::Files,
+        Self::Images,
+        Self::Pull,
+        Self::Networks,
+    ];
 
     /// Its word in endpoints and errors.
     pub fn as_str(self) -> &'static str {
@@ -39,6 +61,11 @@ impl Operation {
             Self::Stop => "stop",
             Self::Remove => "remove",
             Self::Inspect => "inspect",
+            Self::Exec => "exec",
+            Self::Files => "files",
+            Self::Images => "images",
+            Self::Pull => "pull",
+            Self::Networks => "networks",
         }
     }
 }
@@ -142,9 +169,9 @@ impl FakeOptions {
                     self.knobs.failures.insert(operation, number(key, value, 0, u64::MAX)?);
                 } else {
                     return Err(format!(
-                        "unknown key \"{}\": cores, memory, storage, engine, down, or one of ping, create, start, stop, \
-                         remove, inspect with _ms or _fail",
-                        excerpt(key)
+                        "unknown key \"{}\": cores, memory, storage, engine, down, or one of {} with _ms or _fail",
+                        excerpt(key),
+                        Operation::ALL.map(Operation::as_str).join(", ")
                     ));
                 }
             }

@@ -2,9 +2,12 @@
 
 use super::{
     endpoint::{FakeOptions, Operation},
+    images::Images,
     journal::Journal,
+    networks::Networks,
     record::Record,
     script::Script,
+    session::Sessions,
 };
 use crate::{
     events::EventHub,
@@ -62,6 +65,8 @@ pub struct Counts {
 pub(super) struct Inner {
     pub(super) records: HashMap<EngineId, Record>,
     pub(super) names: HashMap<WorkloadName, EngineId>,
+    pub(super) images: Images,
+    pub(super) networks: Networks,
     options: FakeOptions,
     journal: Option<Journal>,
     totals: Counts,
@@ -70,9 +75,10 @@ pub(super) struct Inner {
 /// A simulated engine. Cheap enough for ten thousands of workloads.
 pub struct Fake {
     pub(super) inner: Arc<Mutex<Inner>>,
-    pub(super) events: EventHub,
+    pub(super) events: Arc<EventHub>,
     /// Raised whenever output came or a workload ended, for those who follow output.
     pub(super) changes: watch::Sender<u64>,
+    pub(super) sessions: Arc<Sessions>,
     addresses: Arc<Addresses>,
 }
 
@@ -92,14 +98,17 @@ impl Fake {
         let inner = Inner {
             names: records.iter().map(|r| (r.request.name.clone(), r.id.clone())).collect(),
             records: records.into_iter().map(|r| (r.id.clone(), r)).collect(),
+            images: Images::default(),
+            networks: Networks::default(),
             options,
             journal,
             totals: Counts::default(),
         };
         Self {
             inner: Arc::new(Mutex::new(inner)),
-            events: EventHub::default(),
+            events: Arc::default(),
             changes: watch::Sender::default(),
+            sessions: Arc::default(),
             addresses,
         }
     }
@@ -145,23 +154,7 @@ impl Fake {
     /// Ends a running workload with this exit code, as if its process had died; above 128 it is a signal. Its restart
     /// policy applies. Answers whether it ran.
     pub fn kill(&self, id: &EngineId, code: i32) -> bool {
-        let mut guard = self.inner.lock();
-        let inner = &mut *guard;
-        let Some(record) = inner.records.get_mut(id).filter(|r| r.state == State::Running) else { return false };
-        record.end(code, signal_of(code), "");
-        let again = record.policy().restarts_after(code, record.restarts);
-        let name = record.request.name.clone();
-        self.events.publish(id, &name, Action::Died);
-        if again {
-            record.restarts += 1;
-            record.run(&Script::parse(&record.request.command).unwrap_or_default());
-            inner.totals.starts += 1;
-            self.events.publish(id, &name, Action::Started);
-        }
-        let saved = inner.save(id);
-        drop(guard);
-        self.changes.send_modify(|n| *n += 1);
-        saved.is_ok()
+        die(&self.inner, &self.events, &self.changes, id, code)
     }
 
     /// Makes a workload disappear without a word, as if its record was lost. Answers whether it was there.
@@ -174,7 +167,7 @@ impl Fake {
     /// Writes a line to the output of a workload.
     pub fn write_line(&self, id: &EngineId, stream: Stream, line: &str) {
         if let Some(record) = self.inner.lock().records.get_mut(id) {
-            record.write(stream, Bytes::from(line.to_owned()));
+            record.write(stream, Bytes::from(line.to_owned()), false);
         }
         self.changes.send_modify(|n| *n += 1);
     }
@@ -247,7 +240,8 @@ impl Fake {
             record.run(&script);
             starts += 1;
             self.events.publish(id, &name, Action::Started);
-            let Some(code) = script.exit_code else { break };
+            let reads = script.reads_input && record.request.extras.terminal;
+            let Some(code) = script.exit_code.filter(|_| !reads) else { break };
             record.end(code, signal_of(code), "");
             self.events.publish(id, &name, Action::Died);
             if record.restarts >= SCRIPTED_RESTARTS_MAX || !record.policy().restarts_after(code, record.restarts) {
@@ -325,6 +319,33 @@ impl Inner {
         }
         Ok(Some(record))
     }
+}
+
+/// A process ends by itself; its restart policy applies. Answers whether it ran.
+pub(super) fn die(
+    inner: &Mutex<Inner>,
+    events: &EventHub,
+    changes: &watch::Sender<u64>,
+    id: &EngineId,
+    code: i32,
+) -> bool {
+    let mut guard = inner.lock();
+    let inner = &mut *guard;
+    let Some(record) = inner.records.get_mut(id).filter(|r| r.state == State::Running) else { return false };
+    record.end(code, signal_of(code), "");
+    let again = record.policy().restarts_after(code, record.restarts);
+    let name = record.request.name.clone();
+    events.publish(id, &name, Action::Died);
+    if again {
+        record.restarts += 1;
+        record.run(&Script::parse(&record.request.command).unwrap_or_default());
+        inner.totals.starts += 1;
+        events.publish(id, &name, Action::Started);
+    }
+    let saved = inner.save(id);
+    drop(guard);
+    changes.send_modify(|n| *n += 1);
+    saved.is_ok()
 }
 
 /// 64 hex digits, as Docker's ids have.

@@ -19,17 +19,21 @@ struct Reader {
     /// How many lines of the workload were read or skipped.
     position: usize,
     pending: VecDeque<LogLine>,
+    /// A workload that was not started yet is waited for.
+    awaits_start: bool,
     ended: bool,
 }
 
-/// The lines that `options` ask for. `changes` must have been subscribed before.
+/// The lines that `options` ask for; with `awaits_start` from a workload that is yet to be started. `changes` must have been subscribed before.
 pub(super) fn read(
     inner: Arc<Mutex<Inner>>,
     changes: watch::Receiver<u64>,
     id: EngineId,
     options: LogOptions,
+    awaits_start: bool,
 ) -> BoxStream<'static, Result<LogLine>> {
-    let mut reader = Reader { inner, changes, id, options, position: 0, pending: VecDeque::new(), ended: false };
+    let pending = VecDeque::new();
+    let mut reader = Reader { inner, changes, id, options, position: 0, pending, awaits_start, ended: false };
     reader.advance();
     if let Some(tail) = reader.options.tail {
         reader.pending.drain(..reader.pending.len().saturating_sub(tail));
@@ -63,6 +67,11 @@ impl Reader {
         self.pending.extend(record.lines.iter().skip(skipped).filter(wanted).cloned());
         self.position = record.lines_dropped + record.lines.len();
         let overdue = until.is_some_and(|t| crate::clock::now_ms() >= t);
-        self.ended = !self.options.follow || record.state != State::Running || overdue;
+        let over = match record.state {
+            State::Running => false,
+            State::Created => !self.awaits_start,
+            State::Exited => true,
+        };
+        self.ended = !self.options.follow || over || overdue;
     }
 }

@@ -1,6 +1,6 @@
 //! One simulated workload.
 
-use super::script::Script;
+use super::{files::FakeFile, script::Script};
 use crate::{
     clock::now_ms,
     port::{CreateRequest, Inspection, LogLine, RuntimeKind, State, Stream},
@@ -16,7 +16,7 @@ use std::{
 };
 
 /// The network that a simulated workload is in when none was asked for.
-const NETWORK: &str = "fake";
+pub(super) const NETWORK: &str = "fake";
 /// Lines of output kept for one workload: enough for tests, and 10 000 workloads stay small.
 const LINES_LEN_MAX: usize = 1_000;
 
@@ -36,6 +36,9 @@ pub(super) struct Record {
     /// How many lines were dropped from the front, so that a reader's position stays right.
     #[serde(skip)]
     pub(super) lines_dropped: usize,
+    /// What was put into it, by absolute path.
+    #[serde(skip)]
+    pub(super) files: BTreeMap<String, FakeFile>,
 }
 
 impl Record {
@@ -51,6 +54,7 @@ impl Record {
             reason: String::new(),
             lines: VecDeque::new(),
             lines_dropped: 0,
+            files: BTreeMap::new(),
         }
     }
 
@@ -65,16 +69,16 @@ impl Record {
         self.reason.clear();
         self.started_at_ms = now_ms();
         for (stream, text) in &script.lines {
-            self.write(*stream, Bytes::from(text.clone()));
+            self.write(*stream, Bytes::from(text.clone()), false);
         }
     }
 
-    pub(super) fn write(&mut self, stream: Stream, data: Bytes) {
+    pub(super) fn write(&mut self, stream: Stream, data: Bytes, partial: bool) {
         if self.lines.len() == LINES_LEN_MAX {
             self.lines.pop_front();
             self.lines_dropped += 1;
         }
-        self.lines.push_back(LogLine { at_ms: now_ms(), stream, data, partial: false });
+        self.lines.push_back(LogLine { at_ms: now_ms(), stream, data, partial });
     }
 
     /// Ends it. Without a reason of its own, what it said last on standard error is the reason.
@@ -106,7 +110,8 @@ impl Record {
         }
     }
 
-    fn networks(&self) -> BTreeMap<String, String> {
+    /// Network name to address, when it runs.
+    pub(super) fn networks(&self) -> BTreeMap<String, String> {
         let own = self.address.to_string();
         let mut networks: BTreeMap<_, _> = self
             .request

@@ -1,8 +1,15 @@
 //! The port, over the engine's records.
 
-use super::{endpoint::Operation, engine::Fake, output, script::Script};
+use super::{
+    endpoint::Operation,
+    engine::Fake,
+    files, images, output,
+    script::{Script, Step},
+    session,
+};
 use crate::{port::*, restart::RestartPolicy};
 use async_trait::async_trait;
+use bytes::Bytes;
 use eru_types::{EngineId, Labels, WorkloadName};
 use futures::stream::BoxStream;
 use std::time::Duration;
@@ -99,7 +106,7 @@ impl Runtime for Fake {
         if !self.inner.lock().records.contains_key(id) {
             return Err(Error::NotFound(id.to_string()));
         }
-        Ok(output::read(self.inner.clone(), changes, id.clone(), options))
+        Ok(output::read(self.inner.clone(), changes, id.clone(), options, false))
     }
 
     async fn last_lines(&self, id: &EngineId, lines: usize) -> Result<Vec<String>> {
@@ -108,5 +115,87 @@ impl Runtime for Fake {
         let record = inner.records.get(id).ok_or_else(|| Error::NotFound(id.to_string()))?;
         let skipped = record.lines.len().saturating_sub(lines);
         Ok(record.lines.iter().skip(skipped).map(|l| String::from_utf8_lossy(&l.data).into_owned()).collect())
+    }
+
+    async fn send_files(&self, id: &EngineId, files: &[SentFile]) -> Result<()> {
+        self.enter(Operation::Files).await?;
+        let mut inner = self.inner.lock();
+        let record = inner.records.get_mut(id).ok_or_else(|| Error::NotFound(id.to_string()))?;
+        files::put(&mut record.files, files)
+    }
+
+    async fn copy_from(&self, id: &EngineId, path: &str) -> Result<BoxStream<'static, Result<Bytes>>> {
+        self.enter(Operation::Files).await?;
+        let inner = self.inner.lock();
+        let record = inner.records.get(id).ok_or_else(|| Error::NotFound(id.to_string()))?;
+        let archive = files::archive(&record.files, path).ok_or_else(|| {
+            Error::Invalid(format!("no path \"{}\" in workload {id}", eru_types::name::excerpt(path)))
+        })?;
+        Ok(files::pieces(archive, self.inner.clone()))
+    }
+
+    async fn exec(&self, id: &EngineId, request: &ExecRequest) -> Result<Session> {
+        self.enter(Operation::Exec).await?;
+        let changes = self.changes.subscribe();
+        let name = {
+            let inner = self.inner.lock();
+            let record = inner.records.get(id).ok_or_else(|| Error::NotFound(id.to_string()))?;
+            if record.state != State::Running {
+                return Err(Error::Invalid(format!("workload {id} is not running")));
+            }
+            record.request.name.to_string()
+        };
+        let steps = Step::parse(&request.command).map_err(|cause| Error::Start { name, cause })?;
+        Ok(session::exec(self, changes, id, request, steps))
+    }
+
+    async fn attach(&self, id: &EngineId) -> Result<Session> {
+        self.enter(Operation::Exec).await?;
+        session::attach(self, self.changes.subscribe(), id)
+    }
+
+    async fn image(&self, name: &str) -> Result<Option<Image>> {
+        self.enter(Operation::Images).await?;
+        Ok(self.inner.lock().images.get(name))
+    }
+
+    async fn images(&self, filter: &str) -> Result<Vec<Image>> {
+        self.enter(Operation::Images).await?;
+        Ok(self.inner.lock().images.matching(filter))
+    }
+
+    async fn pull(
+        &self,
+        name: &str,
+        _login: Option<&RegistryLogin>,
+    ) -> Result<BoxStream<'static, Result<PullProgress>>> {
+        self.enter(Operation::Pull).await?;
+        Ok(images::pull(self.inner.clone(), name.to_owned()))
+    }
+
+    async fn remove_image(&self, name: &str) -> Result<Vec<String>> {
+        self.enter(Operation::Images).await?;
+        self.inner.lock().images.remove(name).ok_or_else(|| Error::NoImage(name.to_owned()))
+    }
+
+    async fn prune_images(&self) -> Result<()> {
+        self.enter(Operation::Images).await?;
+        self.inner.lock().images.prunes += 1;
+        Ok(())
+    }
+
+    async fn networks(&self, driver: &str) -> Result<Vec<Network>> {
+        self.enter(Operation::Networks).await?;
+        Ok(self.inner.lock().networks.of_driver(driver))
+    }
+
+    async fn connect(&self, network: &str, id: &EngineId, ipv4: &str, ipv6: &str) -> Result<Vec<String>> {
+        self.enter(Operation::Networks).await?;
+        self.join(network, id, ipv4, ipv6)
+    }
+
+    async fn disconnect(&self, network: &str, id: &EngineId, _force: bool) -> Result<()> {
+        self.enter(Operation::Networks).await?;
+        self.leave(network, id)
     }
 }
