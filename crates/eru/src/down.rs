@@ -65,6 +65,8 @@ async fn run(options: Options) -> Result<()> {
         controller: loopback,
         pod: machine.pod,
         node: machine.node,
+        // Removing needs core alone, which reaches the engine by its node's endpoint.
+        docker: None,
         allow_fake: true,
     };
     let stack = Stack::start(&folder, plan).await?;

@@ -28,18 +28,20 @@ pub struct Up {
 }
 
 impl Up {
-    /// Starts `binary up` with `extra` arguments and waits until it is ready.
+    /// Starts `binary up` with `extra` arguments and waits until it is ready. Without a `--docker` among them it leaves the
+    /// machine's Docker engine alone: tests that are not about it must not share it.
     ///
     /// # Errors
     /// When it ends or does not answer; its log is in the message.
     pub async fn start(binary: impl AsRef<Path>, extra: &[&str]) -> Result<Self> {
+        let docker: &[&str] = if extra.contains(&"--docker") { &[] } else { &["--docker", "off"] };
         let mut up = Self {
             binary: binary.as_ref().to_owned(),
             folder: tempfile::tempdir()?,
             core: format!("127.0.0.1:{}", port::free()?),
             controller: format!("127.0.0.1:{}", port::free()?),
             child: None,
-            extra: extra.iter().map(|arg| (*arg).to_owned()).collect(),
+            extra: docker.iter().chain(extra).map(|arg| (*arg).to_owned()).collect(),
         };
         up.again(&[]).await?;
         Ok(up)

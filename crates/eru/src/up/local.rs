@@ -1,18 +1,45 @@
-//! This machine as a node of its own core.
+//! This machine's nodes in its own core.
 
 use anyhow::{Context, Result};
 use eru_api::pb;
 use eru_client::Client;
+use eru_runtime::TlsMaterial;
 use eru_types::{NodeName, PodName};
 use tonic::Code;
 
 /// Endpoint of the plain commands of the process that core runs in.
 const ENDPOINT: &str = "process://local";
 
-/// Adds the pod and the node where they are missing. What is there already is left as it is: its owner may have changed it.
+/// A node that is to be there.
+#[derive(Debug, Clone)]
+pub struct Registration {
+    /// Its pod.
+    pub pod: PodName,
+    /// Its name.
+    pub node: NodeName,
+    /// Where its engine is.
+    pub endpoint: String,
+    /// Certificates for its engine.
+    pub tls: Option<TlsMaterial>,
+}
+
+/// The node is there, and is another one.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "node {node} is registered in pod {pod} with endpoint {endpoint}: remove it, choose another name with --node, or that \
+     pod with --pod"
+)]
+pub struct Conflict {
+    node: NodeName,
+    pod: String,
+    endpoint: String,
+}
+
+/// Adds the pod and the node of plain commands where they are missing. What is there already is left as it is: its owner
+/// may have changed it.
 ///
 /// # Errors
-/// What core answered; or that the node is there in another pod or with another runtime.
+/// What core answered; or [`Conflict`].
 pub async fn register(client: &Client, pod: &PodName, node: &NodeName) -> Result<()> {
     let options = pb::AddPodOptions { name: pod.to_string(), desc: "this machine".into() };
     match client.core().add_pod(options).await {
@@ -21,12 +48,25 @@ pub async fn register(client: &Client, pod: &PodName, node: &NodeName) -> Result
         }
         _ => {}
     }
-    let options = pb::AddNodeOptions {
+    let registration = Registration { pod: pod.clone(), node: node.clone(), endpoint: ENDPOINT.into(), tls: None };
+    add_node(client, &registration).await
+}
+
+/// Adds a node where it is missing.
+///
+/// # Errors
+/// What core answered; or [`Conflict`].
+pub async fn add_node(client: &Client, registration: &Registration) -> Result<()> {
+    let Registration { pod, node, endpoint, tls } = registration;
+    let mut options = pb::AddNodeOptions {
         nodename: node.to_string(),
-        endpoint: ENDPOINT.into(),
+        endpoint: endpoint.clone(),
         podname: pod.to_string(),
         ..pb::AddNodeOptions::default()
     };
+    if let Some(TlsMaterial { ca, cert, key }) = tls {
+        (options.ca, options.cert, options.key) = (ca.clone(), cert.clone(), key.clone());
+    }
     match client.core().add_node(options).await {
         Ok(_) => return Ok(()),
         Err(status) if status.code() == Code::AlreadyExists => {}
@@ -34,12 +74,9 @@ pub async fn register(client: &Client, pod: &PodName, node: &NodeName) -> Result
     }
     let options = pb::GetNodeOptions { nodename: node.to_string(), ..pb::GetNodeOptions::default() };
     let found = client.core().get_node(options).await.with_context(|| format!("cannot get node {node}"))?.into_inner();
-    anyhow::ensure!(
-        found.endpoint == ENDPOINT && found.podname == pod.as_str(),
-        "node {node} is registered in pod {} with endpoint {}: choose another name with --node, or that pod with --pod",
-        found.podname,
-        found.endpoint
-    );
+    if found.endpoint != *endpoint || found.podname != pod.as_str() {
+        return Err(Conflict { node: node.clone(), pod: found.podname, endpoint: found.endpoint }.into());
+    }
     Ok(())
 }
 

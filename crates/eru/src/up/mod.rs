@@ -1,5 +1,6 @@
 //! `eru up`: everything on this machine in one process.
 
+pub mod docker;
 pub mod folder;
 mod local;
 mod options;
@@ -9,6 +10,7 @@ mod view;
 use crate::logging;
 use anyhow::{Context, Result};
 use clap::Parser;
+use docker::Docker;
 use eru_api::controller::{self, controller_client::ControllerClient};
 use eru_types::{NodeName, PodName};
 use folder::{Folder, Machine, Running};
@@ -101,11 +103,17 @@ async fn run(options: Options, checked: Checked, begin: Instant) -> Result<()> {
     }
     let mut stopped = Stopped::new()?;
     let machine = machine(&folder, checked.pod, checked.node)?;
+    let docker = Docker::choose(&options.docker, &machine.pod, &machine.node, |name| std::env::var(name).ok())
+        .unwrap_or_else(|error| {
+            tracing::warn!("Docker is not used: {error:#}");
+            None
+        });
     let plan = stack::Plan {
         core: listener,
         controller: options.controller_listen,
         pod: machine.pod,
         node: machine.node.clone(),
+        docker,
         allow_fake: options.allow_fake,
     };
     let mut stack = stack::Stack::start(&folder, plan).await?;
@@ -118,9 +126,13 @@ async fn run(options: Options, checked: Checked, begin: Instant) -> Result<()> {
     let (core, ctl) = (stack.core.to_string(), stack.controller.to_string());
     folder.ready(&Running { pid: std::process::id(), core: core.clone(), controller: ctl.clone() })?;
     let ready_ms = begin.elapsed().as_millis();
-    tracing::info!(core, controller = ctl, node = %machine.node, data_dir = %folder.path().display(), ready_ms, "eru is up");
+    let nodes = match &stack.docker {
+        Some(docker) => format!("{}, {docker}", machine.node),
+        None => machine.node.to_string(),
+    };
+    tracing::info!(core, controller = ctl, nodes, data_dir = %folder.path().display(), ready_ms, "eru is up");
 
-    let title = format!("eru is up: core {core}, node {}, ready in {ready_ms} ms", machine.node);
+    let title = format!("eru is up: core {core}, node {nodes}, ready in {ready_ms} ms");
     let view = view::show(table, controller, stack.client.clone(), title);
     let outcome = tokio::select! {
         failed = stack.failed() => failed,

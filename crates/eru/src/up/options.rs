@@ -1,11 +1,12 @@
 //! The command line of `eru up`.
 
+use super::docker::Choice;
 use clap::Parser;
 use std::{net::SocketAddr, path::PathBuf};
 
 /// Core, agent and controller in one process on this machine, with nothing else installed.
 ///
-/// The machine becomes a node of plain commands. Each SPEC is applied as a ReplicaSet: its instances are kept alive,
+/// The machine becomes a node of plain commands, and its Docker engine, where there is one, a second node. Each SPEC is applied as a ReplicaSet: its instances are kept alive,
 /// also across a restart of `eru up` itself. Ctrl-C stops watching and leaves the workloads running; `eru up` again
 /// finds them; `eru down` removes them.
 #[derive(Debug, Parser)]
@@ -46,6 +47,11 @@ pub struct Options {
     /// This machine's name as a node [default: the one of before, at first its host name]
     #[arg(long, value_name = "NAME")]
     pub node: Option<String>,
+
+    /// The Docker engine that specs with an image run on: auto, off or an endpoint. auto = the one of DOCKER_HOST, else
+    /// unix:///var/run/docker.sock; where none answers it is used as soon as one does
+    #[arg(long, value_name = "ENDPOINT", default_value = "auto")]
+    pub docker: Choice,
 
     /// Accept simulated nodes (`fake://NAME`), for trying things out and for measuring.
     #[arg(long)]

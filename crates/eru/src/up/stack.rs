@@ -1,6 +1,6 @@
 //! The parts of `eru up`, built in order and joined.
 
-use super::{folder::Folder, local};
+use super::{docker::Docker, folder::Folder, local};
 use anyhow::{Context, Result};
 use eru_agent::{Agent, AgentOptions};
 use eru_client::{Client, ClientOptions};
@@ -23,6 +23,8 @@ pub struct Plan {
     pub pod: PodName,
     /// This machine as a node.
     pub node: NodeName,
+    /// The Docker engine that is a second node.
+    pub docker: Option<Docker>,
     /// Whether simulated nodes are accepted.
     pub allow_fake: bool,
 }
@@ -35,6 +37,8 @@ pub struct Stack {
     pub controller: SocketAddr,
     /// A client of this core.
     pub client: Client,
+    /// Docker's node, if it was one at the start.
+    pub docker: Option<NodeName>,
     kv: Arc<Embedded>,
     process: Arc<Process>,
     parts: JoinSet<(&'static str, Result<()>)>,
@@ -70,6 +74,12 @@ impl Stack {
         let stop = others_stop.clone();
         parts.spawn(async move { ("agent", agent.run(stop).await.map_err(anyhow::Error::from)) });
 
+        let look = plan.docker.map(|docker| {
+            let (part, look) = docker.start(client.clone(), others_stop.clone());
+            parts.spawn(async move { ("docker", part.await) });
+            look
+        });
+
         let controller = Controller::build(ControllerOptions {
             core: vec![core_address.to_string()],
             client: ClientOptions::default(),
@@ -85,10 +95,15 @@ impl Stack {
 
         // It leads as soon as it has read its folder; before that it refuses specs.
         leader.leading().await;
+        let docker = match look {
+            Some(look) => look.node().await,
+            None => None,
+        };
         Ok(Self {
             core: core_address,
             controller: leader.address(),
             client,
+            docker,
             kv,
             process,
             parts,
