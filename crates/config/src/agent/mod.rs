@@ -1,5 +1,6 @@
 //! `agent.yaml`: the configuration of eru-agent.
 
+mod dump;
 mod read;
 
 pub use read::LogForward;
@@ -53,8 +54,10 @@ pub struct AgentConfig {
     pub healthcheck: HealthCheckConfig,
     /// The longest that one call of core or engine may take.
     pub global_connection_timeout: Duration,
-    /// Keys that were given and have no effect, to be named in one line at the start.
+    /// Keys that were given and have no effect yet, to be named in one line at the start.
     pub later_keys: Vec<String>,
+    /// Keys that were given and that this agent has no need of, to be named in the same line.
+    pub unneeded_keys: Vec<String>,
 }
 
 /// How health is checked.
@@ -106,6 +109,7 @@ impl Default for AgentConfig {
             healthcheck: HealthCheckConfig::default(),
             global_connection_timeout: Duration::from_secs(5),
             later_keys: Vec::new(),
+            unneeded_keys: Vec::new(),
         }
     }
 }
@@ -138,11 +142,9 @@ impl AgentConfig {
 
     /// The line to log at the start about keys that have no effect.
     pub fn later_notice(&self) -> Option<String> {
-        (!self.later_keys.is_empty()).then(|| format!("accepted but without effect: {}", self.later_keys.join(", ")))
-    }
-
-    /// The configuration for a log at the start. Secrets read `***`.
-    pub fn dump(&self) -> String {
-        format!("{self:#?}")
+        let kinds = [("without effect yet", &self.later_keys), ("not needed here", &self.unneeded_keys)];
+        let parts = kinds.iter().filter(|(_, keys)| !keys.is_empty());
+        let parts: Vec<String> = parts.map(|(why, keys)| format!("{why}: {}", keys.join(", "))).collect();
+        (!parts.is_empty()).then(|| format!("accepted, but {}", parts.join("; ")))
     }
 }

@@ -49,8 +49,8 @@ const ALIASES: &[(&str, &str)] = &[
     ("ERU_HOSTNAME", "hostname"),
 ];
 
-/// Keys of other versions of the original, read so that their files are accepted.
-const LATER_KEYS: &[&str] = &["kv", "etcd", "ha_keepalive_interval", "yavirt"];
+/// Keys of the original whose work core or the protocol of our agents does: the file of a whole fleet is accepted as it is.
+const UNNEEDED_KEYS: &[&str] = &["kv", "etcd", "ha_keepalive_interval"];
 
 fn read(s: &mut Section<'_>) -> AgentConfig {
     let d = AgentConfig::default();
@@ -66,11 +66,30 @@ fn read(s: &mut Section<'_>) -> AgentConfig {
     let (yavirt_endpoint, regexps) = sub(s, "yavirt", |s| {
         (s.or("endpoint", String::new()), s.or("skip_guest_report_regexps", ListOrScalar::<String>(Vec::new())))
     });
-    let (metrics_step, metrics_transfers) =
-        sub(s, "metrics", |s| (step(s, d.metrics_step), s.with("transfers", addresses).unwrap_or_default()));
+    let (has_step, metrics_step, metrics_transfers) = sub(s, "metrics", |s| {
+        (s.has("step"), step(s, d.metrics_step), s.with("transfers", addresses).unwrap_or_default())
+    });
     let (log_forwards, log_stdout) =
         sub(s, "log", |s| (s.or("forwards", ListOrScalar::<LogForward>(Vec::new())).0, s.or("stdout", d.log_stdout)));
     let api_addr = sub(s, "api", |s| s.with("addr", |at| if at.text()?.is_empty() { None } else { at.parse() }));
+    let (healthcheck, healthcheck_keys) = sub(s, "healthcheck", |s| {
+        let given =
+            [("healthcheck.cache_ttl", s.has("cache_ttl")), ("healthcheck.enable_selfmon", s.has("enable_selfmon"))];
+        (healthcheck(s), given)
+    });
+    let later = [
+        ("yavirt", s.has("yavirt")),
+        ("metrics.step", has_step),
+        ("metrics.transfers", !metrics_transfers.is_empty()),
+        ("log.forwards", log_forwards.iter().any(|forward| *forward != LogForward::Discard)),
+        ("log.stdout", log_stdout),
+    ];
+    let given = |keys: &[(&str, bool)]| keys.iter().filter(|(_, given)| *given).map(|(key, _)| (*key).into()).collect();
+    let later_keys = given(&later);
+    let mut unneeded: Vec<(&str, bool)> = UNNEEDED_KEYS.iter().map(|key| (*key, s.has(key))).collect();
+    unneeded.push(("heartbeat_interval", s.has("heartbeat_interval")));
+    unneeded.extend(healthcheck_keys);
+    let unneeded_keys = given(&unneeded);
     let config = AgentConfig {
         log_level: s.or("log_level", d.log_level),
         pid: s.or("pid", d.pid),
@@ -90,11 +109,12 @@ fn read(s: &mut Section<'_>) -> AgentConfig {
         api_addr,
         log_forwards,
         log_stdout,
-        healthcheck: sub(s, "healthcheck", healthcheck),
+        healthcheck,
         global_connection_timeout: positive(s, "global_connection_timeout", d.global_connection_timeout),
-        later_keys: LATER_KEYS.iter().filter(|key| s.has(key)).map(|key| (*key).to_owned()).collect(),
+        later_keys,
+        unneeded_keys,
     };
-    s.know(LATER_KEYS);
+    s.know(UNNEEDED_KEYS);
     config
 }
 
