@@ -1,7 +1,7 @@
 //! What a core is started with.
 
 use crate::{cache::CacheOptions, fault::Faults, recovery::RecoveryOptions};
-use eru_config::{BindAddress, CoreConfig, Secret, StoreKind};
+use eru_config::{BindAddress, CoreConfig, Secret, StoreKind, core::Docker};
 use eru_kv::Kv;
 use eru_runtime::{FakeRegistry, Runtime};
 use std::{sync::Arc, time::Duration};
@@ -124,6 +124,8 @@ pub struct Settings {
     pub service_interval: Duration,
     /// How long a core's registration outlives it.
     pub service_heartbeat: Duration,
+    /// What containers get that do not say, and the logins for their images.
+    pub docker: Docker,
 }
 
 impl Default for Settings {
@@ -136,6 +138,7 @@ impl Default for Settings {
             share: 100,
             service_interval: Duration::from_secs(15),
             service_heartbeat: Duration::from_secs(15),
+            docker: Docker::default(),
         }
     }
 }
@@ -222,6 +225,7 @@ impl CoreOptions {
                 share: u32::try_from(config.scheduler.sharebase).unwrap_or(Settings::default().share),
                 service_interval: grpc.service_discovery_interval,
                 service_heartbeat: grpc.service_heartbeat_interval,
+                docker: config.docker.clone(),
             },
             ..Self::new(kv, store, Listen::Address(config.bind))
         }

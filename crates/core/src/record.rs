@@ -116,12 +116,66 @@ pub struct NodeRecord {
     /// NUMA node to bytes.
     #[serde(default)]
     pub numa_memory: BTreeMap<String, u64>,
-    /// Certificates for the endpoint, PEM: authority, certificate, key. Never printed.
+    /// Certificates for the endpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tls: Option<[String; 3]>,
+    pub tls: Option<Certificates>,
     /// When it was added, milliseconds since the epoch.
     #[serde(default)]
     pub created_at_ms: i64,
+}
+
+/// What it takes to be let in at an endpoint, as PEM: authority, certificate and key. Never printed.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Certificates([String; 3]);
+
+impl Certificates {
+    /// Of these three; each may be empty.
+    pub fn new(authority: impl Into<String>, certificate: impl Into<String>, key: impl Into<String>) -> Self {
+        Self([authority.into(), certificate.into(), key.into()])
+    }
+
+    /// Who vouches for the engine.
+    pub fn authority(&self) -> &str {
+        &self.0[0]
+    }
+
+    /// Who we are.
+    pub fn certificate(&self) -> &str {
+        &self.0[1]
+    }
+
+    /// The proof of it.
+    pub fn key(&self) -> &str {
+        &self.0[2]
+    }
+
+    /// Whether there are none at all.
+    pub fn is_empty(&self) -> bool {
+        self.0.iter().all(String::is_empty)
+    }
+
+    /// Whether all three are there.
+    pub fn is_complete(&self) -> bool {
+        !self.0.iter().any(String::is_empty)
+    }
+
+    /// These, with those of `newer` that are not empty in their places.
+    #[must_use]
+    pub fn with(mut self, newer: &Self) -> Self {
+        for (old, new) in self.0.iter_mut().zip(&newer.0) {
+            if !new.is_empty() {
+                old.clone_from(new);
+            }
+        }
+        self
+    }
+}
+
+impl std::fmt::Debug for Certificates {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.is_empty() { "none" } else { "***" })
+    }
 }
 
 /// The state of a placement. Every step is written before the next one is done.
@@ -172,9 +226,31 @@ pub struct Placement {
     pub owner: String,
     /// When it was planned, milliseconds since the epoch.
     pub created_at_ms: i64,
+    /// The workload whose place it is to take, until it has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<Replaced>,
+    /// The workload that is to take its place. As long as it is set, what both hold is counted there and not here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub successor: Option<WorkloadName>,
+}
+
+/// The workload whose place another is to take: on the same node, with the same resources.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replaced {
+    /// Its name.
+    pub name: WorkloadName,
+    /// Whether it ran before, and is to be started again when nothing comes of it.
+    pub ran: bool,
 }
 
 impl Placement {
+    /// What is taken from its node. A workload and the one that replaces it hold the same thing; it is counted once, with
+    /// the newer one.
+    pub fn taken(&self) -> Resources {
+        if self.successor.is_some() { Resources::default() } else { self.resources }
+    }
+
+
     /// The app.
     pub fn app(&self) -> &AppName {
         &self.name.app
@@ -234,7 +310,10 @@ pub struct WorkloadSpec {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Hook {
-    /// After the start.
+    /// Once, after the first start and before `after_start`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub after_create: Vec<String>,
+    /// After every start.
     pub after_start: Vec<String>,
     /// Before the stop.
     pub before_stop: Vec<String>,

@@ -25,7 +25,7 @@ impl State {
         if placement.node != *node || placement.name != *name {
             return self.set_aside(key, format!("it names {} on {}", placement.name, placement.node));
         }
-        let resources = placement.resources;
+        let resources = placement.taken();
         let id = placement.engine_id.clone();
         let known = self.nodes.get(node).and_then(|slot| slot.placements.get(name)).copied();
         let before = known.and_then(|serial| self.entries.get(&serial).map(|entry| (serial, entry)));
@@ -33,7 +33,7 @@ impl State {
             Some((_, entry)) if entry.placement_revision == revision => return,
             Some((serial, entry)) => {
                 let (old, view) = (entry.placement.clone(), entry.view.clone());
-                self.slot(node, pending).used.take(&old.resources);
+                self.slot(node, pending).used.take(&old.taken());
                 match &old.engine_id {
                     // The engine object that was known is not the one that is known now: to whoever watches, one workload
                     // ended and another one began.
@@ -109,7 +109,7 @@ impl State {
         let (placement, view) = (entry.placement.clone(), entry.view.clone());
         let slot = self.slot(node, pending);
         slot.placements.remove(name);
-        slot.used.take(&placement.resources);
+        slot.used.take(&placement.taken());
         slot.count(name, false);
         if self.by_name.get(name) == Some(&serial) {
             self.by_name.remove(name);

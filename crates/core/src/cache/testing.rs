@@ -199,6 +199,8 @@ impl World {
             seq: 0,
             owner: String::new(),
             created_at_ms: 5_000,
+            replaces: None,
+            successor: None,
         };
         self.put(keys::placement(&placement.node, &placement.name), placement)
     }

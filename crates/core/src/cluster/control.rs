@@ -107,7 +107,7 @@ impl Cluster {
         }
         let id = placement.engine_id.as_ref().ok_or_else(|| Error::no_workload(id))?;
         let view = self.cache.node(&placement.node).ok_or_else(|| Error::no_node(&placement.node))?;
-        let engine = self.engines.open(&view.record.endpoint)?;
+        let engine = self.engines.open(&view.record.record)?;
         let grace = if request.force { Duration::ZERO } else { STOP_GRACE };
         let _slot = engine.slot().await;
         if control != Control::Start {

@@ -110,6 +110,8 @@ fn check_size(request: &DeployRequest, core_id: &str, instance: &str) -> Result<
         seq: u32::MAX,
         owner: request.owner.as_ref().map(|owner| owner.name.clone()).unwrap_or_default(),
         created_at_ms: i64::MAX,
+        replaces: None,
+        successor: None,
     };
     let bytes = record::encode(&Versioned::new(sample)).len();
     if bytes > RECORD_BYTES_MAX {

@@ -1,11 +1,15 @@
 //! The engines that this core reaches, by the endpoints of the nodes.
 //!
 //! # Invariants
-//! - One engine per endpoint, opened once; calls to it are bounded by [`Engine::slot`].
+//! - One engine per endpoint and certificates, opened once; calls to it are bounded by [`Engine::slot`]. A node whose
+//!   certificates change has another engine from then on.
 //! - `process://` and `fake://` belong to the process that holds that runtime; nothing else answers for them.
 
 use super::error::{Error, Result};
-use eru_runtime::{Error as RuntimeError, FakeOptions, FakeRegistry, Runtime, RuntimeKind};
+use crate::record::{Certificates, NodeRecord};
+use eru_runtime::{
+    Docker, DockerOptions, Error as RuntimeError, FakeOptions, FakeRegistry, Runtime, RuntimeKind, TlsMaterial,
+};
 use eru_types::name::excerpt;
 use parking_lot::Mutex;
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -13,6 +17,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// The scheme of the plain commands of this machine.
 pub const PROCESS_SCHEME: &str = "process://";
+/// The network of a container that names none, when the configuration says nothing: the machine's own, as in the original.
+const NETWORK_MODE: &str = "host";
 
 /// One engine, and the right to call it.
 #[derive(Clone)]
@@ -39,71 +45,125 @@ impl Engine {
     }
 }
 
+/// Where an engine is, and what it takes to be let in.
+#[derive(Debug, Clone, Copy)]
+pub struct Address<'a> {
+    /// The endpoint, as a node is registered with it.
+    pub endpoint: &'a str,
+    /// The certificates for it.
+    pub tls: Option<&'a Certificates>,
+}
+
+impl<'a> From<&'a NodeRecord> for Address<'a> {
+    fn from(node: &'a NodeRecord) -> Self {
+        Self { endpoint: &node.endpoint, tls: node.tls.as_ref() }
+    }
+}
+
+/// An endpoint that needs no certificates.
+impl<'a> From<&'a str> for Address<'a> {
+    fn from(endpoint: &'a str) -> Self {
+        Self { endpoint, tls: None }
+    }
+}
+
 /// Who holds the engine of an endpoint.
 enum Reach<'a> {
     Process(&'a Arc<dyn Runtime>),
     Fake(&'a FakeRegistry),
+    Docker,
+}
+
+/// An engine that is open.
+struct Opened {
+    tls: Option<Certificates>,
+    engine: Engine,
 }
 
 /// The engines that this core reaches.
 pub struct Engines {
     process: Option<Arc<dyn Runtime>>,
     fakes: Option<Arc<FakeRegistry>>,
+    /// The network of a container that names none.
+    network_mode: String,
     max_concurrency: usize,
-    open: Mutex<HashMap<String, Engine>>,
+    open: Mutex<HashMap<String, Vec<Opened>>>,
 }
 
 impl Engines {
     /// With the runtimes that this process holds. `max_concurrency` bounds the calls at a time to one engine.
     pub fn new(process: Option<Arc<dyn Runtime>>, fakes: Option<Arc<FakeRegistry>>, max_concurrency: usize) -> Self {
-        Self { process, fakes, max_concurrency: max_concurrency.max(1), open: Mutex::default() }
+        let max_concurrency = max_concurrency.max(1);
+        Self { process, fakes, network_mode: NETWORK_MODE.to_owned(), max_concurrency, open: Mutex::default() }
     }
 
-    /// The engine behind an endpoint.
+    /// With the network of containers that name none.
+    #[must_use]
+    pub fn with_network_mode(self, network_mode: impl Into<String>) -> Self {
+        Self { network_mode: network_mode.into(), ..self }
+    }
+
+    /// The engine at an address: of a node, or of an endpoint without certificates.
     ///
     /// # Errors
     /// [`Error::Invalid`] for a scheme that nobody knows, [`Error::Unimplemented`] for one that this core cannot reach;
-    /// both say which it can.
-    pub fn open(&self, endpoint: &str) -> Result<Engine> {
+    /// both say which it can. For certificates that are none.
+    pub fn open<'a>(&self, at: impl Into<Address<'a>>) -> Result<Engine> {
+        let Address { endpoint, tls } = at.into();
         let mut open = self.open.lock();
-        if let Some(engine) = open.get(endpoint) {
-            return Ok(engine.clone());
+        let known = open.get(endpoint).and_then(|all| all.iter().find(|opened| opened.tls.as_ref() == tls));
+        if let Some(opened) = known {
+            return Ok(opened.engine.clone());
         }
-        let engine = self.connect(endpoint)?;
+        let engine = self.connect(endpoint, tls)?;
         // An endpoint with other options is the same engine: asked for by its former spelling it must take those again.
-        open.retain(|_, other| !Arc::ptr_eq(&other.runtime, &engine.runtime));
-        open.insert(endpoint.to_owned(), engine.clone());
+        open.retain(|_, all| {
+            all.retain(|other| !Arc::ptr_eq(&other.engine.runtime, &engine.runtime));
+            !all.is_empty()
+        });
+        open.entry(endpoint.to_owned()).or_default().push(Opened { tls: tls.cloned(), engine: engine.clone() });
         Ok(engine)
     }
 
-    /// Forgets an endpoint that no node has any more.
-    pub fn forget(&self, endpoint: &str) {
-        self.open.lock().remove(endpoint);
+    /// Forgets the engine at an address that no node has any more.
+    pub fn forget<'a>(&self, at: impl Into<Address<'a>>) {
+        let Address { endpoint, tls } = at.into();
+        let mut open = self.open.lock();
+        if let Some(all) = open.get_mut(endpoint) {
+            all.retain(|opened| opened.tls.as_ref() != tls);
+            if all.is_empty() {
+                open.remove(endpoint);
+            }
+        }
     }
 
     /// How many are open.
     pub fn open_len(&self) -> usize {
-        self.open.lock().len()
+        self.open.lock().values().map(Vec::len).sum()
     }
 
     /// What [`Engines::open`] accepts, in words.
     pub fn reachable(&self) -> String {
-        let mut schemes = Vec::new();
+        let mut schemes = vec!["unix:///PATH".to_owned(), "tcp://HOST:PORT".to_owned()];
         if self.process.is_some() {
             schemes.push(PROCESS_SCHEME.to_owned());
         }
         if self.fakes.is_some() {
             schemes.push(format!("{}NAME", FakeOptions::SCHEME));
         }
-        if schemes.is_empty() { "no endpoints at all".to_owned() } else { schemes.join(" and ") }
+        let last = schemes.pop().expect("Docker is always there");
+        format!("{} and {last}", schemes.join(", "))
     }
 
-    /// The kind of the engine behind an endpoint. Nothing is opened: no engine is made and none takes other options.
+    /// The kind of the engine at an address, whose certificates are proven as far as that goes without asking it. Nothing is
+    /// opened: no engine is made and none takes other options.
     ///
     /// # Errors
     /// As [`Engines::open`].
-    pub fn kind(&self, endpoint: &str) -> Result<RuntimeKind> {
+    pub fn kind<'a>(&self, at: impl Into<Address<'a>>) -> Result<RuntimeKind> {
+        let Address { endpoint, tls } = at.into();
         match self.reach(endpoint)? {
+            Reach::Docker => Ok(self.docker(endpoint, tls)?.kind()),
             Reach::Process(process) => Ok(process.kind()),
             Reach::Fake(_) => match FakeOptions::parse(endpoint) {
                 Ok(_) => Ok(RuntimeKind::Fake),
@@ -112,14 +172,26 @@ impl Engines {
         }
     }
 
-    fn connect(&self, endpoint: &str) -> Result<Engine> {
+    fn connect(&self, endpoint: &str, tls: Option<&Certificates>) -> Result<Engine> {
         match self.reach(endpoint)? {
+            Reach::Docker => Ok(self.engine(Arc::new(self.docker(endpoint, tls)?), None)),
             Reach::Process(process) => Ok(self.engine(process.clone(), None)),
             Reach::Fake(fakes) => {
                 let fake = fakes.open(endpoint)?;
                 Ok(self.engine(fake.clone(), Some(fake)))
             }
         }
+    }
+
+    /// A Docker daemon; nobody is asked yet.
+    fn docker(&self, endpoint: &str, tls: Option<&Certificates>) -> Result<Docker> {
+        let tls = tls.map(|tls| TlsMaterial {
+            ca: tls.authority().to_owned(),
+            cert: tls.certificate().to_owned(),
+            key: tls.key().to_owned(),
+        });
+        let network_mode = self.network_mode.clone();
+        Ok(Docker::connect(DockerOptions { tls, network_mode, ..DockerOptions::new(endpoint) })?)
     }
 
     fn reach(&self, endpoint: &str) -> Result<Reach<'_>> {
@@ -132,6 +204,7 @@ impl Engines {
             return Err(Error::Invalid(text));
         };
         match (scheme, &self.process, &self.fakes) {
+            ("unix" | "tcp", _, _) => Ok(Reach::Docker),
             ("process", Some(process), _) => Ok(Reach::Process(process)),
             ("fake", _, Some(fakes)) => Ok(Reach::Fake(fakes)),
             ("process", None, _) => Err(Error::Precondition(format!(
@@ -144,7 +217,7 @@ impl Engines {
                 excerpt(endpoint),
                 self.reachable()
             ))),
-            ("unix" | "tcp" | "agent" | "virt-grpc", _, _) => Err(Error::Unimplemented(format!(
+            ("agent" | "virt-grpc", _, _) => Err(Error::Unimplemented(format!(
                 "this core cannot reach {scheme}:// endpoints in this version; it reaches {}",
                 self.reachable()
             ))),
@@ -177,11 +250,9 @@ mod tests {
         let stays = engines.open("fake://n1?engine=stays").unwrap();
         assert!(stays.vouches(Duration::from_secs(1)).await);
         for (endpoint, part) in [
-            (
-                "unix:///var/run/docker.sock",
-                "this core cannot reach unix:// endpoints in this version; it reaches fake://",
-            ),
-            ("tcp://1.2.3.4:2376", "tcp://"),
+            ("agent://n1:12345", "this core cannot reach agent:// endpoints in this version; it reaches unix:///PATH"),
+            ("virt-grpc://n1:1", "tcp://HOST:PORT and fake://NAME"),
+            ("tcp://", "tcp://"),
             ("process://", "`eru up` does"),
             ("file:///x", "scheme \"file\" is not known"),
             ("nonsense", "must be SCHEME://ADDRESS, got \"nonsense\""),
@@ -193,5 +264,26 @@ mod tests {
         }
         let none = Engines::new(None, None, 0).open("fake://n1").err().unwrap().to_string();
         assert!(none.contains("allow_fake"), "{none}");
+    }
+
+    #[tokio::test]
+    async fn a_docker_engine_is_known_by_endpoint_and_certificates() {
+        let engines = Engines::new(None, None, 1);
+        let socket = "unix:///tmp/no-such.sock";
+        assert_eq!(engines.kind(socket).unwrap(), RuntimeKind::Docker);
+        assert_eq!(engines.open_len(), 0, "asking for the kind opens nothing");
+        let (a, b) = (engines.open(socket).unwrap(), engines.open(socket).unwrap());
+        assert!(Arc::ptr_eq(&a.runtime, &b.runtime));
+        assert!(!a.vouches(Duration::from_secs(5)).await, "nobody is there");
+        let bad = Certificates::new("-----BEGIN NONSENSE-----", "", "");
+        let at = Address { endpoint: "tcp://127.0.0.1:1", tls: Some(&bad) };
+        let text = engines.open(at).err().expect("these are no certificates").to_string();
+        assert!(!text.contains("NONSENSE"), "certificates are not printed: {text}");
+        engines.open("tcp://127.0.0.1:1").unwrap();
+        assert_eq!(engines.open_len(), 2);
+        engines.forget(at);
+        assert_eq!(engines.open_len(), 2, "that one was never open");
+        engines.forget("tcp://127.0.0.1:1");
+        assert_eq!(engines.open_len(), 1);
     }
 }

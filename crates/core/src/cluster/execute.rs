@@ -119,7 +119,7 @@ impl Cluster {
     async fn make(&self, current: &mut Current) -> Result<BTreeMap<String, String>> {
         let node = &current.placement.node;
         let view = self.cache.node(node).ok_or_else(|| Error::no_node(node))?;
-        let engine = self.engines.open(&view.record.endpoint)?;
+        let engine = self.engines.open(&view.record.record)?;
         let id = self.create(&engine, &current.placement).await?;
         self.fault("deploy.engine_created").await;
         self.note_created(current, id).await?;
@@ -232,7 +232,7 @@ impl Cluster {
     /// Has the engine remove it, found by id or by name; what is not there is no error.
     pub(crate) async fn remove_from_engine(&self, placement: &Placement, force: bool) -> Result<()> {
         let view = self.cache.node(&placement.node).ok_or_else(|| Error::no_node(&placement.node))?;
-        let engine = self.engines.open(&view.record.endpoint)?;
+        let engine = self.engines.open(&view.record.record)?;
         let _slot = engine.slot().await;
         let id = match &placement.engine_id {
             Some(id) => Some(id.clone()),

@@ -76,7 +76,7 @@ impl Cluster {
         let id = view.id().ok_or_else(|| Error::no_workload(&request.id))?;
         let node = &view.placement.node;
         let node = self.cache.node(node).ok_or_else(|| Error::no_node(node))?;
-        let engine = self.engines.open(&node.record.endpoint)?;
+        let engine = self.engines.open(&node.record.record)?;
         self.engine_call(engine.runtime.logs(id, request.options.clone())).await
     }
 }

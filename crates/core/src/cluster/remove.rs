@@ -142,7 +142,7 @@ impl Cluster {
             return true;
         }
         // A verdict may be made by hand (`workloads_down`) while the engine is there.
-        match self.engines.open(&view.record.endpoint) {
+        match self.engines.open(&view.record.record) {
             Ok(engine) => engine.vouches(self.settings.connection_timeout).await,
             Err(_) => false,
         }
@@ -151,7 +151,7 @@ impl Cluster {
     /// Whether the engine of a node answers, as far as a node that is held to be dead may answer.
     pub(crate) async fn answers(&self, node: &NodeName) -> bool {
         let Some(view) = self.cache.node(node) else { return false };
-        let Ok(engine) = self.engines.open(&view.record.endpoint) else { return false };
+        let Ok(engine) = self.engines.open(&view.record.record) else { return false };
         if view.state() == NodeState::Lost {
             return engine.vouches(self.settings.connection_timeout).await;
         }
@@ -163,7 +163,7 @@ impl Cluster {
         let Some(id) = &current.placement.engine_id else { return Ok(()) };
         let node = &current.placement.node;
         let view = self.cache.node(node).ok_or_else(|| Error::no_node(node))?;
-        let engine = self.engines.open(&view.record.endpoint)?;
+        let engine = self.engines.open(&view.record.record)?;
         match self.engine_call(engine.runtime.inspect(id)).await {
             Ok(inspection) if inspection.state == State::Running => Err(RuntimeError::Running(id.clone()).into()),
             Ok(_) | Err(Error::Runtime(RuntimeError::NotFound(_))) => Ok(()),

@@ -204,7 +204,7 @@ fn facts(node: &NodeView) -> Facts {
 /// Whether the engine of a node shows that its machine lives.
 async fn vouches(cluster: &Cluster, node: &NodeName) -> bool {
     let Some(view) = cluster.cache.node(node) else { return false };
-    match cluster.engines.open(&view.record.endpoint) {
+    match cluster.engines.open(&view.record.record) {
         Ok(engine) => engine.vouches(cluster.settings.liveness.lease / PINGS_PER_LEASE).await,
         Err(error) => {
             tracing::warn!(node = %node, %error, "the engine of a silent node cannot be asked");

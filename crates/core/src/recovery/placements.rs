@@ -114,7 +114,7 @@ async fn recover_held(cluster: &Cluster, mut current: Current) -> Result<bool> {
 async fn finish(cluster: &Cluster, mut current: Current) -> Result<bool> {
     let node = current.placement.node.clone();
     let view = cluster.cache.node(&node).ok_or_else(|| Error::no_node(&node))?;
-    let engine = cluster.engines.open(&view.record.endpoint)?;
+    let engine = cluster.engines.open(&view.record.record)?;
     match cluster.start_created(&engine, &mut current).await {
         Ok(_) => {
             tracing::info!(workload = %current.placement.name, node = %node, "finished what a dead core had begun");

@@ -136,7 +136,7 @@ impl Sweep {
 
 /// The objects of a node's engine that are of our cluster and of this node, and have neither a placement nor a mark.
 async fn orphans(cluster: &Cluster, node: &NodeView) -> Result<Vec<EngineId>> {
-    let engine = cluster.engines.open(&node.record.endpoint)?;
+    let engine = cluster.engines.open(&node.record.record)?;
     let mut ours = Labels::default();
     ours.set(ERU, "1");
     ours.set(COREID, cluster.core_id.as_str());
@@ -171,7 +171,7 @@ async fn orphans(cluster: &Cluster, node: &NodeView) -> Result<Vec<EngineId>> {
 async fn remove(cluster: &Cluster, node: &NodeName, id: &EngineId) -> Result<()> {
     cluster.fault("sweep.before_remove").await;
     let view = cluster.cache.node(node).ok_or_else(|| crate::cluster::Error::no_node(node))?;
-    let engine = cluster.engines.open(&view.record.endpoint)?;
+    let engine = cluster.engines.open(&view.record.record)?;
     let _slot = engine.slot().await;
     match cluster.engine_call(engine.runtime.remove(id, true)).await {
         Err(crate::cluster::Error::Runtime(RuntimeError::NotFound(_))) => Ok(()),

@@ -11,6 +11,7 @@ use crate::{
         Error, Result,
         node::{CORES_MAX, NewNode, NodeChange, SHARE_MAX},
     },
+    record::Certificates,
 };
 use eru_api::pb;
 use eru_types::{Labels, MemoryBytes, NodeName, name::excerpt};
@@ -153,7 +154,7 @@ fn new_node(request: pb::AddNodeOptions) -> Result<NewNode> {
         volumes,
         numa: request.numa,
         numa_memory,
-        tls: pems.iter().any(|pem| !pem.is_empty()).then_some(pems),
+        tls: Some(certificates(pems)).filter(|tls| !tls.is_empty()),
     })
 }
 
@@ -182,7 +183,7 @@ fn node_change(request: pb::SetNodeOptions) -> Result<NodeChange> {
         bypass,
         workloads_down: request.workloads_down,
         endpoint: request.endpoint,
-        tls,
+        tls: certificates(tls),
         labels,
         cpu: request.delta_cpu,
         memory: request.delta_memory,
@@ -191,6 +192,10 @@ fn node_change(request: pb::SetNodeOptions) -> Result<NodeChange> {
         numa: request.numa,
         numa_memory: request.delta_numa_memory,
     })
+}
+
+fn certificates([authority, certificate, key]: [String; 3]) -> Certificates {
+    Certificates::new(authority, certificate, key)
 }
 
 fn sizes(what: &str, map: &BTreeMap<String, i64>) -> Result<BTreeMap<String, u64>> {

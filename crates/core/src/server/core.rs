@@ -124,7 +124,8 @@ impl Core {
             tasks,
             kv,
             cache,
-            engines: Engines::new(options.process, options.fakes, settings.max_concurrency),
+            engines: Engines::new(options.process, options.fakes, settings.max_concurrency)
+                .with_network_mode(settings.docker.network_mode.clone()),
             instance,
             statuses: writer,
             agents: Agents::default(),

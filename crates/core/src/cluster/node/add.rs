@@ -1,9 +1,9 @@
 //! Registering a node.
 
 use crate::{
-    cluster::{Cluster, Error, Result, clock::now_ms, read::read},
+    cluster::{Cluster, Error, Result, clock::now_ms, engines::Address, read::read},
     keys,
-    record::{self, NodeRecord, Versioned},
+    record::{self, Certificates, NodeRecord, Versioned},
 };
 use bytes::Bytes;
 use eru_kv::{Durability, Guard, Op, Txn};
@@ -42,7 +42,7 @@ pub struct NewNode {
     /// NUMA node to bytes.
     pub numa_memory: BTreeMap<String, u64>,
     /// Certificates.
-    pub tls: Option<[String; 3]>,
+    pub tls: Option<Certificates>,
 }
 
 impl NewNode {
@@ -97,7 +97,7 @@ impl Cluster {
         if found.values[1].is_some() {
             return Err(Error::Exists("Key exists".into()));
         }
-        let (kind, info) = self.engine_info(&new.endpoint, self.settings.connection_timeout).await?;
+        let (kind, info) = self.ask_new(&new).await?;
         let record = new.record(kind, &info, self.settings.share, now_ms());
         let value = record::encode(&Versioned::new(record.clone()));
         let size = value.len();
@@ -110,6 +110,20 @@ impl Cluster {
         self.write_node(&name, &pod, value).await?;
         tracing::info!(node = %name, pod = %pod, runtime = record.runtime, "node added");
         Ok(record)
+    }
+
+    /// Asks the engine of a node that is to be added. One that is refused leaves nothing open.
+    async fn ask_new(&self, new: &NewNode) -> Result<(RuntimeKind, Info)> {
+        let at = Address { endpoint: &new.endpoint, tls: new.tls.as_ref() };
+        if new.tls.as_ref().is_some_and(|tls| !tls.is_complete()) {
+            return Err(Error::Invalid("ca, cert and key are given together or not at all".into()));
+        }
+        let asked = self.engine_info(at, self.settings.connection_timeout).await;
+        let others = self.cache.nodes(None);
+        if asked.is_err() && !others.iter().any(|n| n.record.endpoint == new.endpoint && n.record.tls == new.tls) {
+            self.engines.forget(at);
+        }
+        asked
     }
 
     /// Writes a node that is not there to a pod that is. The pod's record is rewritten as it is, so that a removal of the

@@ -3,7 +3,7 @@
 use super::bytes_text;
 use crate::{
     cluster::{Error, Result},
-    record::NodeRecord,
+    record::{Certificates, NodeRecord},
 };
 use eru_types::{CpuQuota, Labels, MemoryBytes, NodeName, Resources};
 use std::collections::BTreeMap;
@@ -21,7 +21,7 @@ pub struct NodeChange {
     /// Replaces the endpoint.
     pub endpoint: String,
     /// Replace authority, certificate and key, each where it is not empty.
-    pub tls: [String; 3],
+    pub tls: Certificates,
     /// Replace the labels.
     pub labels: Labels,
     /// Pieces to add to or take from each core; a core without pieces goes.
@@ -48,6 +48,11 @@ impl NodeChange {
             || !self.numa_memory.is_empty()
     }
 
+    /// Whether the node has another engine afterwards, or the same one by other means.
+    pub fn moves_engine(&self) -> bool {
+        !self.endpoint.is_empty() || !self.tls.is_empty()
+    }
+
     /// Whether the node's record changes at all.
     pub fn touches_record(&self) -> bool {
         *self != Self { workloads_down: self.workloads_down, ..Self::default() }
@@ -66,13 +71,13 @@ pub fn apply(record: &mut NodeRecord, change: &NodeChange, used: &Resources) -> 
     if !change.endpoint.is_empty() {
         record.endpoint.clone_from(&change.endpoint);
     }
-    if change.tls.iter().any(|pem| !pem.is_empty()) {
-        let tls = record.tls.get_or_insert_default();
-        for (old, new) in tls.iter_mut().zip(&change.tls) {
-            if !new.is_empty() {
-                old.clone_from(new);
-            }
+    if !change.tls.is_empty() {
+        let tls = record.tls.take().unwrap_or_default().with(&change.tls);
+        if !tls.is_complete() {
+            let name = &record.name;
+            return Err(Error::Invalid(format!("node {name}: ca, cert and key are needed together; one is missing")));
         }
+        record.tls = Some(tls);
     }
     if !change.labels.is_empty() {
         record.labels = change.labels.clone();
@@ -247,6 +252,7 @@ mod tests {
             (NodeChange { storage: -101, ..NodeChange::default() }, "bad `Storage` value"),
             (NodeChange { volumes: map(&[("/d", -41)]), ..NodeChange::default() }, "bad `Volume` value"),
             (NodeChange { numa_memory: map(&[("a", -11)]), ..NodeChange::default() }, "bad `Memory` value"),
+            (NodeChange { tls: Certificates::new("", "c", "k"), ..NodeChange::default() }, "ca, cert and key are needed"),
             (NodeChange { cpu: map(&[("0", i32::MIN)]), ..NodeChange::default() }, "bad `CPU` value"),
             (NodeChange { cpu: map(&[("0", i32::MAX)]), ..NodeChange::default() }, "bad `CPU` value"),
             (NodeChange { cpu: map(&[("0", -100), ("1", -100)]), ..NodeChange::default() }, "0 cores would be below"),
@@ -266,6 +272,13 @@ mod tests {
         let change = NodeChange { bypass: Some(true), endpoint: "x".into(), labels, ..NodeChange::default() };
         assert!(change.touches_record() && !change.has_deltas());
         apply(&mut record, &change, &Resources::default()).unwrap();
+        for (tls, want) in [(("a", "c", "k"), ("a", "c", "k")), (("", "d", ""), ("a", "d", "k"))] {
+            let change = NodeChange { tls: Certificates::new(tls.0, tls.1, tls.2), ..NodeChange::default() };
+            assert!(change.moves_engine());
+            assert!(format!("{change:?}").contains("tls: ***"));
+            apply(&mut record, &change, &Resources::default()).unwrap();
+            assert_eq!(record.tls, Some(Certificates::new(want.0, want.1, want.2)));
+        }
         assert!(record.bypass && record.endpoint == "x" && record.labels.get("a") == Some("b"));
     }
 }

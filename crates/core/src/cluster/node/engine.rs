@@ -1,7 +1,10 @@
 //! What a node's engine is and says.
 
 use crate::{
-    cluster::{Cluster, Error, Result},
+    cluster::{
+        Cluster, Error, Result,
+        engines::{Address, Engine},
+    },
     record::NodeRecord,
 };
 use eru_runtime::{Info, RuntimeKind};
@@ -9,35 +12,44 @@ use eru_types::NodeName;
 use std::time::Duration;
 
 impl Cluster {
-    /// Forgets the engine that `node` had, unless another node has it too. A node that is added with it at this moment
-    /// opens it again.
-    pub(super) fn forget_engine(&self, node: &NodeName, endpoint: &str) {
-        let nodes = self.cache.nodes(None);
-        if !nodes.iter().any(|other| other.name() != node && other.record.endpoint == endpoint) {
-            self.engines.forget(endpoint);
+    /// The engine of a node.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] without the node; for an engine that this core cannot reach.
+    pub fn engine_of(&self, node: &NodeName) -> Result<Engine> {
+        let view = self.cache.node(node).ok_or_else(|| Error::no_node(node))?;
+        self.engines.open(&view.record.record)
+    }
+
+    /// Forgets the engine that `node` had by `former`, unless another node has it too. A node that is added with it at this
+    /// moment opens it again.
+    pub(super) fn forget_engine(&self, node: &NodeName, former: &NodeRecord) {
+        let same = |other: &NodeRecord| other.endpoint == former.endpoint && other.tls == former.tls;
+        if !self.cache.nodes(None).iter().any(|other| other.name() != node && same(&other.record)) {
+            self.engines.forget(former);
         }
     }
 
-    /// Asks the engine behind an endpoint what its machine has.
+    /// Asks the engine at an address what its machine has.
     ///
     /// # Errors
-    /// For an endpoint that this core cannot reach; [`Error::Unavailable`] when it does not answer in time.
-    pub async fn engine_info(&self, endpoint: &str, patience: Duration) -> Result<(RuntimeKind, Info)> {
-        let engine = self.engines.open(endpoint)?;
-        let silent = |cause: String| {
-            let endpoint = eru_types::name::excerpt(endpoint);
+    /// For an address that this core cannot reach; [`Error::Unavailable`] when it does not answer in time.
+    pub async fn engine_info(&self, at: Address<'_>, patience: Duration) -> Result<(RuntimeKind, Info)> {
+        let engine = self.engines.open(at)?;
+        let refused = |cause: String| {
+            let endpoint = eru_types::name::excerpt(at.endpoint);
             Error::Unavailable(format!("engine at {endpoint} did not answer: {cause}"))
         };
         match tokio::time::timeout(patience, engine.runtime.info()).await {
             Ok(Ok(info)) => Ok((engine.runtime.kind(), info)),
-            Ok(Err(error)) => Err(silent(error.to_string())),
-            Err(_) => Err(silent(format!("no answer in {} s", patience.as_secs_f32()))),
+            Ok(Err(error)) => Err(refused(error.to_string())),
+            Err(_) => Err(refused(format!("no answer in {} s", patience.as_secs_f32()))),
         }
     }
 
     /// What is shown of a node's engine: the original's JSON, or why there is none.
     pub async fn engine_text(&self, node: &NodeRecord, patience: Duration) -> Result<String> {
-        let (kind, info) = self.engine_info(&node.endpoint, patience).await?;
+        let (kind, info) = self.engine_info(node.into(), patience).await?;
         let id = serde_json::Value::from(info.id);
         let (kind, cores, memory, storage) = (kind.as_str(), info.cores, info.memory_bytes, info.storage_bytes);
         Ok(format!(r#"{{"Type":"{kind}","ID":{id},"NCPU":{cores},"MemTotal":{memory},"StorageTotal":{storage}}}"#))

@@ -49,7 +49,7 @@ impl Cluster {
             if self.kv.txn(txn, Durability::Durable).await?.succeeded {
                 self.agents.forget(name);
                 if let Ok(record) = &record {
-                    self.forget_engine(name, &record.endpoint);
+                    self.forget_engine(name, record);
                 }
                 tracing::info!(node = %name, "node removed");
                 return Ok(());

@@ -23,7 +23,7 @@ impl Cluster {
     /// # Errors
     /// [`Error::NotFound`]; what [`apply`] says; [`Error::Conflict`].
     pub async fn set_node(&self, name: &NodeName, change: &NodeChange) -> Result<()> {
-        let mut former = String::new();
+        let (mut former, mut now) = (None, None);
         for _ in 0..CONFLICTS_MAX {
             let wanted = [keys::node(name), keys::version(name), keys::verdict(name)];
             let found = read(&*self.kv, &wanted).await?;
@@ -39,15 +39,16 @@ impl Cluster {
                 }
                 let used = self.cache.node(name).map(|view| view.used).unwrap_or_default();
                 let mut record: Versioned<NodeRecord> = decode(name, node)?;
-                former.clone_from(&record.endpoint);
+                former = Some(record.record.clone());
                 apply(&mut record, change, &used)?;
-                if !change.endpoint.is_empty() {
+                if change.moves_engine() {
                     // Not opened before the change is made: opening makes simulated engines, and turns their knobs.
-                    let kind = self.engines.kind(&change.endpoint)?;
+                    let kind = self.engines.kind(&record.record)?;
                     record.runtime = kind.as_str().to_owned();
                     record.runs_images = kind.runs_images();
                     record.runs_commands = kind.runs_commands();
                 }
+                now = Some(record.record.clone());
                 then.push(Op::put(keys::node(name), record::encode(&record)));
             }
             if change.workloads_down {
@@ -69,8 +70,8 @@ impl Cluster {
             }
             let reply = self.kv.txn(Txn { guards, then, or_else: vec![] }, Durability::Durable).await?;
             if reply.succeeded {
-                if !change.endpoint.is_empty() {
-                    self.move_engine(name, &former, &change.endpoint);
+                if let (Some(former), Some(now), true) = (former, now, change.moves_engine()) {
+                    self.move_engine(name, &former, &now);
                 }
                 tracing::info!(node = %name, bypass = change.bypass, down = change.workloads_down, "node changed");
                 return Ok(());
@@ -80,8 +81,8 @@ impl Cluster {
     }
 
     /// Lets go of the engine that a node had and takes hold of the one that it has now, with the options it has now.
-    fn move_engine(&self, name: &NodeName, former: &str, now: &str) {
-        if former != now {
+    fn move_engine(&self, name: &NodeName, former: &NodeRecord, now: &NodeRecord) {
+        if former.endpoint != now.endpoint || former.tls != now.tls {
             self.forget_engine(name, former);
         }
         if let Err(error) = self.engines.open(now) {

@@ -189,6 +189,8 @@ impl Planner {
                 seq,
                 owner: request.owner.as_ref().map(|owner| owner.name.clone()).unwrap_or_default(),
                 created_at_ms: now,
+                replaces: None,
+                successor: None,
             });
             board.take(&placement);
             let key = keys::placement(node, &placement.name);
