@@ -1,5 +1,9 @@
 //! The daemons one by one: `eru core`, `eru controller`, `eru agent`.
 
+mod agent;
+
+pub use agent::main as agent;
+
 use crate::{
     logging,
     up::{self, Stopped},
@@ -110,9 +114,9 @@ pub fn core(args: Vec<OsString>) -> ExitCode {
     .collect();
     let default = Path::new(CORE_CONFIG);
     let loaded = match args.config.as_deref().or_else(|| default.exists().then_some(default)) {
-        Some(path) => CoreConfig::load(path, std::env::vars(), &flags),
+        Some(path) => CoreConfig::load(path, environment(), &flags),
         // Options and the environment may say everything.
-        None => CoreConfig::parse("options", "", std::env::vars(), &flags),
+        None => CoreConfig::parse("options", "", environment(), &flags),
     };
     let loaded = match loaded {
         Ok(loaded) => loaded,
@@ -195,11 +199,8 @@ async fn run_controller(args: ControllerArgs) -> Result<()> {
     run_until_stopped(&mut stopped, |token| async move { Ok(controller.run(token).await?) }).await
 }
 
-/// Runs `eru agent`: there is no runtime that an agent in a process of its own could watch yet.
-pub fn agent(_args: Vec<OsString>) -> ExitCode {
-    eprintln!(
-        "eru agent: this version has no runtime that an agent of its own could watch: plain commands are watched by the \
-         agent inside `eru up`"
-    );
-    ExitCode::from(up::EXIT_USAGE)
+/// The environment as far as it is text; a variable that is empty is one that a template left empty.
+fn environment() -> Vec<(String, String)> {
+    let text = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+    std::env::vars_os().filter_map(text).filter(|(_, value)| !value.is_empty()).collect()
 }

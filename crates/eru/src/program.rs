@@ -32,6 +32,7 @@ Start here:
   eru up [SPEC..]              core, agent and controller on this machine, and the specs kept alive
   eru down                     remove everything that `eru up` runs
   eru core --config FILE       core alone, on an embedded store or etcd      (help: eru-core --help)
+  eru agent --config FILE      the agent of a node that has Docker           (help: eru agent --help)
   eru controller [OPTIONS]     the controller alone                          (help: eru controller --help)
   eru hello [OPTIONS]          the small HTTP server of the examples         (help: eru hello --help)
 
