@@ -2,7 +2,7 @@
 
 use crate::core::{Book, FakeCore};
 use async_trait::async_trait;
-use eru_agent::{Agent, AgentOptions, Error};
+use eru_agent::{Agent, AgentOptions, Error, Handle};
 use eru_client::{Client, ClientOptions};
 use eru_runtime::{
     CreateRequest, Event, Fake, FakeOptions, Info, Inspection, LogLine, LogOptions, Result, Runtime, RuntimeKind,
@@ -28,7 +28,12 @@ pub struct Bench {
     pub core: Option<FakeCore>,
     pub shutdown: CancellationToken,
     pub agent: Option<JoinHandle<std::result::Result<(), Error>>>,
+    pub handle: Option<Handle>,
+    /// What is to be different about the agents of this bench.
+    pub tune: Tune,
 }
+
+pub type Tune = Box<dyn Fn(&mut AgentOptions)>;
 
 /// What a list said is held back while it is closed, and grows old.
 #[derive(Default)]
@@ -47,6 +52,10 @@ impl Bench {
     }
 
     pub async fn start_with(engine: Arc<Fake>, book: Book) -> Self {
+        Self::start_tuned(engine, book, Box::new(|_| {})).await
+    }
+
+    pub async fn start_tuned(engine: Arc<Fake>, book: Book, tune: Tune) -> Self {
         let book = Arc::new(Mutex::new(book));
         let core = FakeCore::start(book.clone()).await;
         let mut bench = Self {
@@ -56,6 +65,8 @@ impl Bench {
             core: Some(core),
             shutdown: CancellationToken::new(),
             agent: None,
+            handle: None,
+            tune,
         };
         bench.start_agent();
         bench
@@ -69,8 +80,11 @@ impl Bench {
         options.check_interval = Duration::from_millis(100);
         options.check_timeout = Duration::from_secs(2);
         options.list_interval = Duration::from_secs(600);
+        (self.tune)(&mut options);
         self.shutdown = CancellationToken::new();
-        self.agent = Some(tokio::spawn(Agent::build(options).run(self.shutdown.clone())));
+        let agent = Agent::build(options);
+        self.handle = Some(agent.handle());
+        self.agent = Some(tokio::spawn(agent.run(self.shutdown.clone())));
     }
 
     /// Ends the agent as SIGTERM does.

@@ -35,6 +35,8 @@ pub struct Book {
     pub unknown: BTreeSet<String>,
     pub report_all: bool,
     pub superseded: bool,
+    /// Who the cluster says it is.
+    pub core_id: String,
     /// The node is not there.
     pub refuse_register: bool,
     /// Reports are not answered before this is false.
@@ -127,7 +129,9 @@ impl Agent for Rpc {
         }
         book.incarnation += 1;
         let incarnation = book.incarnation;
-        let reply = RegisterReply { incarnation, beat_interval_ms: 50, lease_ttl_ms: 200, ..Default::default() };
+        let core_id = book.core_id.clone();
+        let reply =
+            RegisterReply { incarnation, core_id, beat_interval_ms: 50, lease_ttl_ms: 200, ..Default::default() };
         Ok(Response::new(reply))
     }
 

@@ -4,7 +4,10 @@
 
 mod bench;
 mod core;
+mod engine;
 mod health;
+mod http;
 mod life;
+mod owner;
 mod queue;
 mod session;

@@ -1,0 +1,65 @@
+//! An engine that is away, and an agent in a container that has lost it.
+
+use crate::bench::{Bench, engine};
+use crate::core::Book;
+use eru_agent::{EngineSocket, Error};
+use eru_runtime::conformance::within;
+use std::time::Duration;
+use tokio::net::UnixListener;
+
+#[tokio::test]
+async fn while_the_engine_is_away_nothing_is_reported_as_dead() {
+    let bench = Bench::start().await;
+    let ids = [bench.run("app_web_000001").await, bench.run("app_web_000002").await];
+    bench.until("both run", |b| ids.iter().all(|id| b.now(id.as_str()) == "running healthy")).await;
+    let vitals = bench.handle.clone().unwrap();
+    let subscriptions = vitals.vitals().subscriptions.get();
+    let beats = bench.book.lock().unwrap().beats.len();
+    bench.engine.set_down(true);
+    bench.until("core is told so", |b| b.beats[beats..].iter().filter(|beat| !beat.runtime_ok).count() >= 3).await;
+    assert!(!vitals.vitals().runtime().answers);
+    // Asked for everything meanwhile, it waits for the engine: what it does not know it does not say.
+    bench.book.lock().unwrap().report_all = true;
+    bench.until("it has heard it", |b| !b.report_all).await;
+    bench.engine.set_down(false);
+    within("it subscribes again", async || (vitals.vitals().subscriptions.get() > subscriptions).then_some(())).await;
+    bench.until("everything is reported", |b| b.full_calls() >= 2).await;
+    for id in &ids {
+        let story = bench.book.lock().unwrap().story(id.as_str());
+        assert!(story.iter().all(|word| word == "running healthy"), "{story:?}");
+    }
+    // And then the truth: a death is seen again.
+    bench.engine.kill(&ids[0], 7);
+    bench.until("a death is told", |b| b.now(ids[0].as_str()) == "dead 7").await;
+    assert!(vitals.vitals().runtime().answers);
+}
+
+#[tokio::test]
+async fn without_the_engines_socket_it_ends_with_an_error_and_without_a_good_bye() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("engine.sock");
+    let listener = UnixListener::bind(&path).unwrap();
+    let socket = EngineSocket { path: path.clone(), patience: Duration::from_millis(100) };
+    let tune = move |options: &mut eru_agent::AgentOptions| options.engine_socket = Some(socket.clone());
+    let mut bench = Bench::start_tuned(engine(), Book::default(), Box::new(tune)).await;
+    // As long as somebody listens it stays, for longer than its patience.
+    for _ in 0..8 {
+        listener.accept().await.unwrap();
+    }
+    bench.until("it beats", |b| !b.beats.is_empty()).await;
+    // The file stays, as a mount in a container does; nobody listens.
+    drop(listener);
+    let error = bench.ended().await.unwrap_err();
+    assert_eq!(error, Error::EngineSocketGone { path, patience_s: 0, cause: "connection refused".into() });
+    assert!(error.to_string().contains("mounts the new one"), "{error}");
+    assert!(bench.book.lock().unwrap().leaves.is_empty());
+}
+
+#[tokio::test]
+async fn told_to_end_silently_it_leaves_its_lease_alone() {
+    let mut bench = Bench::start().await;
+    bench.until("it beats", |b| !b.beats.is_empty()).await;
+    bench.handle.as_ref().unwrap().end_silently();
+    bench.stop_agent().await.unwrap();
+    assert!(bench.book.lock().unwrap().leaves.is_empty());
+}
