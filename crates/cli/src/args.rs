@@ -1,6 +1,8 @@
 //! The whole command line, as clap sees it. Each noun brings its own part.
 
-use crate::{cluster, completion, exit, node, output, pod, replicaset, status, version, workload};
+use crate::{
+    cluster, completion, exit, image, lambda, network, node, output, pod, replicaset, status, version, workload,
+};
 use clap::{CommandFactory, Parser, Subcommand};
 
 #[derive(Debug, Parser)]
@@ -112,6 +114,14 @@ pub(crate) enum Command {
     /// Workloads: instances of apps
     #[command(subcommand, visible_alias = "container")]
     Workload(workload::Command),
+    /// Images that nodes have
+    #[command(subcommand)]
+    Image(image::Command),
+    /// Networks of workloads
+    #[command(subcommand)]
+    Network(network::Command),
+    /// Run a command in workloads of its own, to its end
+    Lambda(Box<lambda::Args>),
     /// Watch how workloads are, as it changes
     Status(status::Args),
     /// ReplicaSets: so many instances, kept alive
@@ -121,7 +131,38 @@ pub(crate) enum Command {
     Completion(completion::Args),
 }
 
+/// A part of the name of a global option that a command needs for an option of its own, as the original has it.
+#[derive(Debug, Clone, Copy)]
+enum Name {
+    Long,
+    Short,
+}
+
+/// Where a command's own option has a name of a global one: the command, the global option, and the name that it gives up.
+const GIVEN_UP: [(&[&str], &str, Name); 5] = [
+    (&["workload", "deploy"], "debug", Name::Long),
+    (&["workload", "replace"], "debug", Name::Long),
+    (&["workload", "exec"], "eru", Name::Short),
+    (&["workload", "copy"], "debug", Name::Short),
+    (&["lambda"], "password", Name::Short),
+];
+
 /// The command line as a clap command, for help pages, completions and tests.
 pub fn command() -> clap::Command {
-    Cli::command()
+    GIVEN_UP.into_iter().fold(Cli::command(), |command, (path, id, name)| {
+        let global = command.get_arguments().find(|arg| arg.get_id() == id).expect("a global option").clone();
+        let local = match name {
+            Name::Long => global.long(None),
+            Name::Short => global.short(None),
+        };
+        with_argument(command, path, local)
+    })
+}
+
+/// `command` with one more argument of the subcommand at `path`.
+fn with_argument(command: clap::Command, path: &[&str], argument: clap::Arg) -> clap::Command {
+    match path {
+        [] => command.arg(argument),
+        [first, rest @ ..] => command.mut_subcommand(first, |sub| with_argument(sub, rest, argument)),
+    }
 }

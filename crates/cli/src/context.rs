@@ -6,7 +6,11 @@ use crate::log::Log;
 use crate::output::Format;
 use crate::stream::Stream;
 use eru_client::{Client, ClientOptions, ConnectError, ControllerRpc, CoreRpc, CredentialsError, Error, Retry, Route};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
+use tokio::sync::mpsc;
 use tonic::{Response, Status, Streaming};
 
 /// How long a connection may take to be made: a lost first packet is sent again after one second, and then after two more.
@@ -15,6 +19,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// How long an answer may take. A dead peer is noticed long before; this is for one that lives and never answers.
 const DEADLINE: Duration = Duration::from_secs(15 * 60);
+/// How long a command inside a workload may keep silent before its first output: for ever, as far as anyone can tell.
+const CONVERSATION_DEADLINE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// Largest reply, in bytes: a hundred thousand workloads in one list.
 const REPLY_BYTES_MAX: usize = 256 << 20;
 
@@ -107,6 +113,26 @@ impl Context {
         self.call("core", retry, name, open).await
     }
 
+    /// Opens a conversation with core: `first` is said, then what comes from `rest`. It stays with its core; another one is
+    /// tried only when it surely did not reach the first. It may take as long as it takes: an original core answers when
+    /// there is output.
+    pub async fn converse<M: Clone, T>(
+        &self,
+        name: &str,
+        first: M,
+        rest: mpsc::Receiver<M>,
+        call: impl AsyncFn(CoreRpc, Requests<M>) -> Result<Response<Streaming<T>>, Status>,
+    ) -> Result<Stream<T>, CliError> {
+        let rest = Arc::new(Mutex::new(rest));
+        let open = async |route: Route| {
+            let requests = Requests { first: Some(first.clone()), rest: rest.clone() };
+            let answer = call(route.core(), requests).await?;
+            Ok(answer.map(|messages| Stream::new(messages, route)))
+        };
+        let client = self.core.with_deadline(CONVERSATION_DEADLINE);
+        self.call_on(&client, "core", Retry::Unsent, name, open).await
+    }
+
     /// Asks the controller something that changes nothing.
     pub async fn read_controller<M: Clone, T>(
         &self,
@@ -137,11 +163,40 @@ impl Context {
         call: impl AsyncFn(Route) -> Result<Response<T>, Status>,
     ) -> Result<T, CliError> {
         let client = if what == "core" { &self.core } else { &self.controller };
+        self.call_on(client, what, retry, name, call).await
+    }
+
+    async fn call_on<T>(
+        &self,
+        client: &Client,
+        what: &'static str,
+        retry: Retry,
+        name: &str,
+        call: impl AsyncFn(Route) -> Result<Response<T>, Status>,
+    ) -> Result<T, CliError> {
         let start = std::time::Instant::now();
         let result: Result<T, Error> = client.call(retry, |route| call(route)).await;
         let address = client.route().address().clone();
         self.log.debug(format!("{name} of {what} {address} took {:?}", start.elapsed()));
         result.map_err(|error| CliError::of_call(what, error))
+    }
+}
+
+/// What is said in a conversation: the opening, then what comes. Each attempt to open it has one; only the one that
+/// reached a core takes from what comes.
+pub(crate) struct Requests<M> {
+    first: Option<M>,
+    rest: Arc<Mutex<mpsc::Receiver<M>>>,
+}
+
+impl<M: Unpin> tokio_stream::Stream for Requests<M> {
+    type Item = M;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Option<M>> {
+        match self.first.take() {
+            Some(first) => Poll::Ready(Some(first)),
+            None => self.rest.lock().unwrap_or_else(PoisonError::into_inner).poll_recv(cx),
+        }
     }
 }
 

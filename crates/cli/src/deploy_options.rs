@@ -1,5 +1,6 @@
 //! From an app spec to the deploy request: the one place where this is done.
 
+use crate::workload::{Wire, wire};
 use eru_api::pb;
 use eru_types::spec::{AppSpec, Entrypoint};
 use eru_types::{EntrypointName, HealthCheck};
@@ -67,8 +68,9 @@ pub fn deploy_options(
         name: entry.to_string(),
         there: spec.entrypoints.keys().map(ToString::to_string).collect(),
     })?;
-    let texts = |volumes: &[eru_types::spec::VolumeBinding]| volumes.iter().map(ToString::to_string).collect();
-    let mut options = pb::DeployOptions {
+    let texts = |volumes: &[eru_types::volume::Volume]| volumes.iter().map(ToString::to_string).collect();
+    let Wire { data, modes, owners } = wire(flags.files);
+    Ok(pb::DeployOptions {
         name: spec.appname.to_string(),
         entrypoint: Some(entrypoint_options(entry, entrypoint)),
         podname: flags.podname,
@@ -92,19 +94,12 @@ pub fn deploy_options(
             ..flags.resources
         }),
         node_filter: Some(pb::NodeFilter { includes: flags.nodenames, labels: flags.nodelabels, ..Default::default() }),
+        data,
+        modes,
+        owners,
         op_id: flags.op_id,
         ..Default::default()
-    };
-    for file in flags.files {
-        if file.mode != 0 {
-            options.modes.insert(file.target.clone(), pb::FileMode { mode: file.mode });
-        }
-        if let Some((uid, gid)) = file.owner {
-            options.owners.insert(file.target.clone(), pb::FileOwner { uid, gid });
-        }
-        options.data.insert(file.target, file.content.into());
-    }
-    Ok(options)
+    })
 }
 
 fn entrypoint_options(name: &EntrypointName, entrypoint: &Entrypoint) -> pb::EntrypointOptions {

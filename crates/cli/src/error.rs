@@ -56,6 +56,9 @@ pub enum CliError {
     /// Anything else.
     #[error("{0}")]
     Failed(String),
+    /// A command was to be run inside a workload, and something else than the command failed.
+    #[error("{0}")]
+    NotTheCommand(#[source] Box<CliError>),
     /// Ctrl-C.
     #[error("{0}")]
     Interrupted(String),
@@ -94,6 +97,23 @@ impl CliError {
         }
     }
 
+    /// The same error of a command that ends with the exit code of another one.
+    pub(crate) fn not_the_command(self) -> Self {
+        match self {
+            Self::Interrupted(_) | Self::NotTheCommand(_) => self,
+            other => Self::NotTheCommand(Box::new(other)),
+        }
+    }
+
+    /// Whether nobody is left to read what it says.
+    pub(crate) fn is_closed(&self) -> bool {
+        match self {
+            Self::Closed => true,
+            Self::NotTheCommand(error) => error.is_closed(),
+            _ => false,
+        }
+    }
+
     /// The exit code.
     pub fn exit(&self) -> Exit {
         match self {
@@ -103,6 +123,7 @@ impl CliError {
             Self::Timeout { .. } => Exit::Timeout,
             Self::Items(_) | Self::Failed(_) => Exit::Failed,
             Self::Missing(_) => Exit::Missing,
+            Self::NotTheCommand(_) => Exit::NotTheCommand,
             Self::Interrupted(_) => Exit::Interrupted,
             Self::Closed => Exit::Good,
         }

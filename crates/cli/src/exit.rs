@@ -25,6 +25,8 @@ pub enum Exit {
     Timeout = 9,
     /// A fault of core.
     Fault = 70,
+    /// `exec` and `lambda`: not the command failed, but what is around it.
+    NotTheCommand = 125,
     /// Ctrl-C.
     Interrupted = 130,
 }
@@ -60,4 +62,14 @@ Exit codes:
   8    core cannot be reached
   9    it took too long
   70   a fault of core
-  130  Ctrl-C";
+  125  workload exec, lambda: the command could not be run, or its end is unknown
+  130  Ctrl-C
+workload exec and lambda end with the exit code of the command itself.";
+
+/// How the commands end that run one inside a workload, for their `--help`.
+pub(crate) const HELP_OF_COMMAND: &str = "\
+Exit codes:
+  0-255  that of the command
+  125    not the command failed: wrong usage, no such workload, core or engine trouble, or its end is unknown;
+         the reason is on standard error
+  130    Ctrl-C (when it does not go to the command)";

@@ -6,9 +6,10 @@
 //!
 //! # Invariants
 //! - Nothing is sent before all arguments are known to be good.
-//! - The exit code is 0 only when every item went well, see [`Exit`].
-//! - Text that comes from workloads and users is printed with its control characters made visible; only `workload logs`
-//!   prints raw.
+//! - The exit code is 0 only when every item went well, see [`Exit`]; `workload exec` and `lambda` end with the exit code
+//!   of the command that they run.
+//! - Text that comes from workloads and users is printed with its control characters made visible; only `workload logs`,
+//!   `workload exec` and `lambda` print raw.
 
 mod apply;
 mod args;
@@ -19,7 +20,10 @@ mod deploy_options;
 mod error;
 mod exit;
 mod ids;
+mod image;
+mod lambda;
 mod log;
+mod network;
 mod node;
 mod op_id;
 mod output;
@@ -28,6 +32,7 @@ mod probe;
 pub mod render;
 mod replicaset;
 mod run;
+mod session;
 mod source;
 mod status;
 mod stream;

@@ -22,13 +22,20 @@ pub(crate) struct Log {
     debug: bool,
     /// A progress line stands on the terminal and is to be wiped before the next line.
     progress: std::cell::Cell<bool>,
+    /// The terminal does not return to the start of the line by itself.
+    raw: std::cell::Cell<bool>,
 }
 
 impl Log {
     pub fn new(debug: bool) -> Self {
         let terminal = isatty(std::io::stderr());
         let colour = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        Self { terminal, colour, debug, progress: std::cell::Cell::new(false) }
+        Self { terminal, colour, debug, progress: false.into(), raw: false.into() }
+    }
+
+    /// Whether somebody looks at a terminal, so that progress can be shown.
+    pub fn is_terminal(&self) -> bool {
+        self.terminal
     }
 
     pub fn debug(&self, message: impl AsRef<str>) {
@@ -64,10 +71,16 @@ impl Log {
         }
     }
 
+    /// Whether the terminal is in raw mode, so that a line feed does not return to the start of the line.
+    pub fn set_raw(&self, raw: bool) {
+        self.raw.set(raw);
+    }
+
     fn line(&self, level: Level, message: &str) {
         self.end_progress();
         let time = jiff::Zoned::now().strftime("%Y-%m-%d %H:%M:%S").to_string();
-        self.write(&format(level, &time, message, self.terminal, self.colour));
+        let line = format(level, &time, message, self.terminal, self.colour);
+        self.write(&if self.raw.get() { line.replace('\n', "\r\n") } else { line });
     }
 
     fn write(&self, text: &str) {

@@ -43,6 +43,11 @@ impl Format {
         }
     }
 
+    /// Prints one message of a stream for programs; people have the log lines.
+    pub fn print_message<T: Serialize>(self, value: &T) -> Result<(), CliError> {
+        if self == Self::Table { Ok(()) } else { self.print_one(value, String::new) }
+    }
+
     /// Prints one message of a stream: a line of JSON, a document of YAML, or what `table` renders.
     pub fn print_one<T: Serialize>(self, value: &T, table: impl FnOnce() -> String) -> Result<(), CliError> {
         match self {

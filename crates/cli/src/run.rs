@@ -4,7 +4,9 @@ use crate::args::{Cli, Command};
 use crate::context::Context;
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::{cluster, completion, node, output, pod, replicaset, status, usage, version, workload};
+use crate::{
+    cluster, completion, image, lambda, network, node, output, pod, replicaset, status, usage, version, workload,
+};
 use clap::FromArgMatches as _;
 use clap::error::ErrorKind;
 use std::ffi::OsString;
@@ -14,9 +16,9 @@ use std::process::ExitCode;
 /// Runs the command line. The first argument is the name it was called by, which help and errors repeat.
 pub fn run(args: Vec<OsString>) -> ExitCode {
     match execute(args) {
-        Ok(()) => ExitCode::from(Exit::Good as u8),
+        Ok(code) => ExitCode::from(code),
         Err(error) => {
-            if !matches!(error, CliError::Closed) {
+            if !error.is_closed() {
                 eprintln!("{error}");
             }
             ExitCode::from(error.exit() as u8)
@@ -41,17 +43,25 @@ enum Parsed {
     Text(String),
 }
 
-fn execute(args: Vec<OsString>) -> Result<(), CliError> {
+fn execute(args: Vec<OsString>) -> Result<u8, CliError> {
     let called = if args.first().is_some_and(|name| called(name) == "eru") { "eru" } else { "eru-cli" };
     let cli = match parse(args)? {
-        Parsed::Text(text) => return output::print(&text),
+        Parsed::Text(text) => return output::print(&text).map(good),
         Parsed::Cli(cli) => *cli,
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| CliError::Failed(format!("cannot start: {error}")))?;
-    runtime.block_on(dispatch(cli, called))
+    let result = runtime.block_on(dispatch(cli, called));
+    // A read of standard input that is under way would be waited for.
+    runtime.shutdown_background();
+    result
+}
+
+/// The exit code when everything went well.
+fn good((): ()) -> u8 {
+    Exit::Good as u8
 }
 
 fn parse(mut args: Vec<OsString>) -> Result<Parsed, CliError> {
@@ -72,8 +82,17 @@ fn parse(mut args: Vec<OsString>) -> Result<Parsed, CliError> {
     parsed.map(|cli| Parsed::Cli(Box::new(cli))).or_else(|error| match error.kind() {
         ErrorKind::DisplayHelp => Ok(Parsed::Text(error.render().to_string())),
         ErrorKind::DisplayVersion => Ok(Parsed::Text(version::text())),
-        _ => Err(CliError::Usage(usage::message(&command, &words, &error))),
+        _ => {
+            let wrong = CliError::Usage(usage::message(&command, &words, &error));
+            Err(if runs_a_command(&words) { wrong.not_the_command() } else { wrong })
+        }
     })
+}
+
+/// Whether the words name a command that ends with the exit code of another one.
+fn runs_a_command(words: &[String]) -> bool {
+    let mut words = words.iter().skip(1).map(String::as_str).filter(|word| !word.starts_with('-'));
+    words.any(|word| word == "lambda" || word == "exec")
 }
 
 /// The command under the name it was called by: as `eru` it is part of a larger one.
@@ -100,15 +119,21 @@ fn renamed(mut command: clap::Command) -> clap::Command {
     command.mut_subcommands(renamed)
 }
 
-async fn dispatch(cli: Cli, called: &'static str) -> Result<(), CliError> {
+async fn dispatch(cli: Cli, called: &'static str) -> Result<u8, CliError> {
     let context = Context::new(cli.globals, called)?;
-    match cli.command {
-        Command::Core(command) => cluster::run(&context, command).await,
-        Command::Pod(command) => pod::run(&context, command).await,
-        Command::Node(command) => node::run(&context, command).await,
-        Command::Workload(command) => workload::run(&context, command).await,
-        Command::Status(args) => output::while_read(status::run(&context, args)).await,
-        Command::Replicaset(command) => replicaset::run(&context, command).await,
+    let context = &context;
+    let done = match cli.command {
+        Command::Core(command) => cluster::run(context, command).await,
+        Command::Pod(command) => pod::run(context, command).await,
+        Command::Node(command) => node::run(context, command).await,
+        Command::Workload(workload::Command::Exec(args)) => return workload::exec(context, args).await,
+        Command::Workload(command) => workload::run(context, command).await,
+        Command::Image(command) => image::run(context, command).await,
+        Command::Network(command) => network::run(context, command).await,
+        Command::Lambda(args) => return lambda::run(context, *args).await,
+        Command::Status(args) => output::while_read(status::run(context, args)).await,
+        Command::Replicaset(command) => replicaset::run(context, command).await,
         Command::Completion(args) => completion::run(called, args),
-    }
+    };
+    done.map(good)
 }

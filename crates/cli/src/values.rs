@@ -1,10 +1,12 @@
 //! Values of options: what they look like and what is wrong with them.
 
 use crate::error::CliError;
+use eru_api::pb::deploy_options::Strategy;
 use eru_config::ByteSize;
 use eru_types::limits::DEPLOY_COUNT_MAX;
 use eru_types::name::excerpt;
 use eru_types::spec::{EnvVar, NetworkChoice};
+use eru_types::{EntrypointName, volume::Volume};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -49,6 +51,62 @@ pub(crate) fn ip(text: &str) -> Result<IpAddr, String> {
 fn whole(text: &str, min: i64, max: i64) -> Result<i64, String> {
     let number = text.parse().ok().filter(|n| (min..=max).contains(n) && !text.starts_with('+'));
     number.ok_or_else(|| format!("must be a whole number from {min} to {max}, got \"{}\"", excerpt(text)))
+}
+
+/// The name of an entrypoint.
+pub(crate) fn entry(text: &str) -> Result<EntrypointName, String> {
+    if text.contains('_') {
+        return Err(format!("entry can not contain _, got \"{}\"", excerpt(text)));
+    }
+    text.parse().map_err(|error: eru_types::NameError| error.to_string())
+}
+
+/// The name of an image; may be empty.
+pub(crate) fn image(text: &str) -> Result<String, String> {
+    let bad = text.chars().any(|c| c.is_whitespace() || c.is_control());
+    if bad { Err(format!("must be an image name, got \"{}\"", excerpt(text))) } else { Ok(text.to_owned()) }
+}
+
+/// The name of an image that must be given.
+pub(crate) fn some_image(text: &str) -> Result<String, String> {
+    if text.is_empty() { Err("must be an image name, got \"\"".into()) } else { image(text) }
+}
+
+/// How instances are spread over nodes.
+pub(crate) fn strategy(text: &str) -> Result<Strategy, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "auto" => Ok(Strategy::Auto),
+        "fill" => Ok(Strategy::Fill),
+        "each" => Ok(Strategy::Each),
+        "global" => Ok(Strategy::Global),
+        "drained" => Ok(Strategy::Drained),
+        _ => Err(format!("unknown strategy \"{}\" (auto, fill, each, global, drained)", excerpt(text))),
+    }
+}
+
+/// An absolute path.
+pub(crate) fn absolute(text: &str) -> Result<String, String> {
+    let good = text.starts_with('/') && !text.contains('\0');
+    if good { Ok(text.to_owned()) } else { Err(format!("must be an absolute path, got \"{}\"", excerpt(text))) }
+}
+
+/// A name that the engine gives meaning to, of a network or a driver.
+pub(crate) fn word(text: &str) -> Result<String, String> {
+    let bad = text.is_empty() || text.chars().any(|c| c.is_whitespace() || c.is_control());
+    if bad { Err(format!("must be a name without blanks, got \"{}\"", excerpt(text))) } else { Ok(text.to_owned()) }
+}
+
+/// A volume, whose size may be written as `10G`.
+pub(crate) fn volume(text: &str) -> Result<Volume, String> {
+    eru_config::spec::volume(text)
+}
+
+/// Settings that only the engine knows: JSON, as it is. Empty is none.
+pub(crate) fn raw_args(text: &str) -> Result<String, String> {
+    if !text.is_empty() {
+        serde_json::from_str::<serde::de::IgnoredAny>(text).map_err(|error| format!("not JSON: {error}"))?;
+    }
+    Ok(text.to_owned())
 }
 
 /// A number of bytes, `512M`. Empty is 0.
@@ -102,19 +160,25 @@ pub(crate) fn env(option: &str, items: &[String]) -> Result<Vec<EnvVar>, CliErro
     items.iter().zip(1..).map(parse).collect()
 }
 
-/// A network, `NAME` or `NAME=ADDRESS`, as the wire has it. Empty is none.
-pub(crate) fn network(option: &str, text: &str) -> Result<BTreeMap<String, String>, CliError> {
-    if text.is_empty() {
-        return Ok(BTreeMap::new());
+/// Networks, `NAME` or `NAME=ADDRESS` each, as the wire has them. An empty one is none.
+pub(crate) fn networks(option: &str, items: &[String]) -> Result<BTreeMap<String, String>, CliError> {
+    let mut map = BTreeMap::new();
+    for item in items.iter().filter(|item| !item.is_empty()) {
+        let choice: NetworkChoice = item.parse().map_err(|error| usage(format!("{option}: {error}")))?;
+        if map.insert(choice.name.clone(), address_of(&choice)).is_some() {
+            return Err(usage(format!("{option}: network \"{}\" is given twice", excerpt(&choice.name))));
+        }
     }
-    let choice: NetworkChoice = text.parse().map_err(|error| usage(format!("{option}: {error}")))?;
-    Ok(networks_of(&choice))
+    Ok(map)
 }
 
 /// A network as the wire has it.
 pub(crate) fn networks_of(choice: &NetworkChoice) -> BTreeMap<String, String> {
-    let address = choice.address.map(|address| address.to_string()).unwrap_or_default();
-    BTreeMap::from([(choice.name.clone(), address)])
+    BTreeMap::from([(choice.name.clone(), address_of(choice))])
+}
+
+fn address_of(choice: &NetworkChoice) -> String {
+    choice.address.map(|address| address.to_string()).unwrap_or_default()
 }
 
 /// `DEVICE:SIZE` pairs separated by commas; a size may have a minus.
@@ -214,7 +278,10 @@ mod tests {
         assert!(core_shares("--cpu", "x:1").is_err());
         assert_eq!(devices("--volume", "/d0:10G,/d1:-1").unwrap()["/d1"], -1);
         assert!(devices("--volume", "d0:10G").is_err());
-        assert_eq!(network("--network", "bridge=10.0.0.1").unwrap()["bridge"], "10.0.0.1");
-        assert!(network("--network", "bridge=x").is_err());
+        let networks = |items: &[&str]| networks("--network", &strings(items));
+        assert_eq!(networks(&["bridge=10.0.0.1", "net1", ""]).unwrap()["bridge"], "10.0.0.1");
+        assert_eq!(networks(&[""]).unwrap().len(), 0);
+        assert!(networks(&["bridge=x"]).is_err());
+        assert_eq!(message(networks(&["a", "a=10.0.0.1"])), "--network: network \"a\" is given twice");
     }
 }

@@ -135,3 +135,21 @@ fn replicasets() {
     let text = [render::replicasets(&[]), render::replicasets(std::slice::from_ref(&set)), render::replicaset(&set)];
     expect("ours_replicasets.txt", &text.join("\n"));
 }
+
+#[test]
+fn images() {
+    let image = |id: &str, tags: &[&str]| pb::ImageItem {
+        id: id.into(),
+        tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
+    };
+    let node = |nodename: &str, images: Vec<pb::ImageItem>| pb::ListImageMessage {
+        nodename: nodename.into(),
+        images,
+        err: String::new(),
+    };
+    let aaa = image("sha256:aaa…", &["alpine:latest", "alpine:3.15"]);
+    let node1 = node("node1", vec![aaa.clone(), image("sha256:bbb…", &["bash:latest"])]);
+    let node2 = node("node2", vec![aaa, image("sha256:ccc…", &[])]);
+    let tables = [vec![], vec![node1.clone()], vec![node1, node2]].map(|nodes| render::images(&nodes));
+    expect("images.txt", &tables.join("\n"));
+}

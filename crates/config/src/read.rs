@@ -123,6 +123,14 @@ impl<'a> At<'a> {
         }
     }
 
+    /// As [`At::items`]; a scalar is the list of it alone.
+    pub fn one_or_more<T>(&self, mut read: impl FnMut(At<'_>) -> Option<T>) -> Option<Vec<T>> {
+        match &self.node.value {
+            Value::Text(_) => read(*self).map(|item| vec![item]),
+            _ => self.items(read),
+        }
+    }
+
     /// The pairs of a mapping with any keys. Nothing is the empty mapping.
     pub fn pairs<T>(&self, mut read: impl FnMut(&'a Entry, At<'_>) -> Option<T>) -> Option<Vec<(String, T)>> {
         match &self.node.value {

@@ -8,6 +8,10 @@ use eru_api::pb;
 use eru_types::{NodeName, PodName};
 use std::net::{IpAddr, UdpSocket};
 
+/// Where Docker listens by custom: without and with TLS.
+const PLAIN_PORT: u16 = 2375;
+const TLS_PORT: u16 = 2376;
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Name of the node [default: the machine's host name]
@@ -49,10 +53,11 @@ pub(crate) struct Args {
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<(), CliError> {
     let (endpoint, pems) = match args.endpoint {
+        Some(endpoint) if takes_default_files(&endpoint) => (endpoint, args.files.read_or_default(&context.log)?),
         Some(endpoint) => (endpoint, args.files.read()?),
         None => {
-            let pems = args.files.read_or_default()?;
-            let port = if pems.ca.is_empty() { 2375 } else { 2376 };
+            let pems = args.files.read_or_default(&context.log)?;
+            let port = if pems.ca.is_empty() { PLAIN_PORT } else { TLS_PORT };
             (format!("tcp://{}:{port}", own_address()?), pems)
         }
     };
@@ -78,6 +83,11 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), CliError> {
     context.output.print(&node, || render::nodes(std::slice::from_ref(&node), false))
 }
 
+/// Whether an endpoint may want the certificates that this machine has: Docker over TCP, but not on its plain port.
+fn takes_default_files(endpoint: &str) -> bool {
+    endpoint.strip_prefix("tcp://").is_some_and(|address| !address.ends_with(&format!(":{PLAIN_PORT}")))
+}
+
 fn own_name() -> Result<String, CliError> {
     let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let checked = NodeName::new(&name).map_err(|error| CliError::Usage(format!("--nodename: {error}; give one")))?;
@@ -95,5 +105,16 @@ fn own_address() -> Result<IpAddr, CliError> {
     match route() {
         Ok(address) if !address.ip().is_loopback() => Ok(address.ip()),
         _ => Err(CliError::Usage("--endpoint: this machine has no address to reach it by; give one".into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn which_endpoints_may_want_certificates() {
+        assert!(super::takes_default_files("tcp://10.0.0.1:2376"));
+        for no in ["tcp://10.0.0.1:2375", "unix:///var/run/docker.sock", "fake://a", "process://"] {
+            assert!(!super::takes_default_files(no), "{no}");
+        }
     }
 }

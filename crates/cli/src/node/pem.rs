@@ -1,9 +1,10 @@
 //! Certificates and keys, from files.
 
 use crate::error::CliError;
+use crate::log::Log;
 use std::path::{Path, PathBuf};
 
-/// Where Docker's certificates usually are. Only taken for an endpoint of this machine that was not named.
+/// Where Docker's certificates usually are. Only taken for an endpoint of Docker over TCP, and said then.
 const DEFAULT_DIR: &str = "/etc/docker/tls";
 
 /// Where the certificates of an engine are.
@@ -43,12 +44,18 @@ impl Files {
     }
 
     /// As [`Files::read`], or else this machine's own files, if all are there.
-    pub fn read_or_default(&self) -> Result<Pems, CliError> {
+    pub fn read_or_default(&self, log: &Log) -> Result<Pems, CliError> {
         let named = self.read()?;
         let file = |name: &str| Path::new(DEFAULT_DIR).join(name);
         let own = Files { ca: Some(file("ca.crt")), cert: Some(file("client.crt")), key: Some(file("client.key")) };
         let there = [&own.ca, &own.cert, &own.key].iter().all(|file| file.as_ref().is_some_and(|file| file.exists()));
-        if named.ca.is_empty() && there { own.read() } else { Ok(named) }
+        if !named.ca.is_empty() || !there {
+            return Ok(named);
+        }
+        log.info(format!(
+            "[AddNode] taking the certificates of {DEFAULT_DIR}; name others with --ca, --cert and --key"
+        ));
+        own.read()
     }
 }
 

@@ -42,6 +42,7 @@ pub(super) async fn run(context: &Context, verb: Verb, args: Args) -> Result<(),
         context.write_stream("ControlWorkload", options, async |mut core, o| core.control_workload(o).await).await?;
     let mut good = 0;
     while let Some(message) = stream.next().await? {
+        context.output.print_message(&message)?;
         context.log.info(format!("[ControlWorkload] {word} {}", ids::short(&message.id)));
         if !message.hook.is_empty() {
             context.log.info(format!("[ControlWorkload] HookOutput {}", String::from_utf8_lossy(&message.hook)));

@@ -1,14 +1,17 @@
 //! `workload deploy`.
 
-use super::{files, summary};
+use super::instances::Instances;
+use super::{dry_run, replace, summary};
 use crate::context::Context;
 use crate::deploy_options::{DeployFlags, deploy_options};
 use crate::error::{CliError, in_words};
 use crate::{op_id, render, source, values};
 use eru_api::pb;
 use eru_api::pb::deploy_options::Strategy;
-use eru_types::name::excerpt;
 use eru_types::{EntrypointName, NodeName, PodName};
+
+/// The network when none is named.
+const NETWORK: &str = "host";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -19,10 +22,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "POD")]
     pod: PodName,
     /// Entrypoint of the spec that runs
-    #[arg(long, value_name = "NAME", value_parser = entry)]
+    #[arg(long, value_name = "NAME", value_parser = values::entry)]
     entry: EntrypointName,
     /// Image to run
-    #[arg(long, value_name = "IMAGE", value_parser = image, default_value = "", hide_default_value = true)]
+    #[arg(long, value_name = "IMAGE", value_parser = values::image, default_value = "", hide_default_value = true)]
     image: String,
     /// Number of instances; for EACH and FILL a node
     #[arg(long, value_name = "N", value_parser = values::count, default_value = "1", allow_hyphen_values = true)]
@@ -33,41 +36,22 @@ pub(crate) struct Args {
     /// Only nodes with this label; repeatable
     #[arg(long, value_name = "KEY=VALUE")]
     nodelabel: Vec<String>,
-    /// Network to join, with an address if one is wanted
-    #[arg(long, value_name = "NAME[=ADDRESS]", default_value = "host")]
-    network: String,
+    /// Network to join, with an address if one is wanted; repeatable [default: host]
+    #[arg(long, value_name = "NAME[=ADDRESS]")]
+    network: Vec<String>,
     #[command(flatten)]
     resources: Resources,
-    /// A variable of the environment; repeatable
-    #[arg(long, value_name = "NAME=VALUE")]
-    env: Vec<String>,
     /// How instances are spread over nodes: auto, fill, each, global or drained
-    #[arg(long, value_name = "STRATEGY", value_parser = strategy, default_value = "auto")]
+    #[arg(long, value_name = "STRATEGY", value_parser = values::strategy, default_value = "auto")]
     deploy_strategy: Strategy,
     /// AUTO: most instances a node; FILL and EACH: number of nodes; 0 = no limit
     #[arg(long, value_name = "N", value_parser = values::limit, default_value = "0", allow_hyphen_values = true)]
     nodes_limit: i32,
-    /// User to run as
-    #[arg(long, value_name = "USER", default_value = "root")]
-    user: String,
-    /// A file to put into each instance; repeatable
-    #[arg(long, value_name = "SOURCE:TARGET[:MODE[:UID:GID]]")]
-    file: Vec<String>,
-    /// A command to run inside an instance when it has been created; repeatable
-    #[arg(long, value_name = "COMMAND")]
-    after_create: Vec<String>,
-    /// Send logs where core's configuration says for debugging
-    #[arg(long)]
-    debug_log: bool,
-    /// Deploy only what is not there yet: refuse when the app has workloads
+    #[command(flatten)]
+    instances: Instances,
+    /// Replace the workloads of the app and entrypoint, if there are any
     #[arg(long)]
     auto_replace: bool,
-    /// Do not run hooks
-    #[arg(long)]
-    ignore_hook: bool,
-    /// Settings that only the engine knows
-    #[arg(long, value_name = "JSON", default_value = "", hide_default_value = true)]
-    raw_args: String,
     /// Name of the deploy; a repeat under the same name finds its own instances
     #[arg(long, value_name = "ID")]
     op_id: Option<String>,
@@ -126,96 +110,64 @@ impl Resources {
     }
 }
 
-fn entry(text: &str) -> Result<EntrypointName, String> {
-    if text.contains('_') {
-        return Err(format!("entry can not contain _, got \"{}\"", excerpt(text)));
-    }
-    text.parse().map_err(|error: eru_types::NameError| error.to_string())
-}
-
-fn image(text: &str) -> Result<String, String> {
-    let bad = text.chars().any(|c| c.is_whitespace() || c.is_control());
-    if bad { Err(format!("must be an image name, got \"{}\"", excerpt(text))) } else { Ok(text.to_owned()) }
-}
-
-fn strategy(text: &str) -> Result<Strategy, String> {
-    match text.to_ascii_lowercase().as_str() {
-        "auto" => Ok(Strategy::Auto),
-        "fill" => Ok(Strategy::Fill),
-        "each" => Ok(Strategy::Each),
-        "global" => Ok(Strategy::Global),
-        "drained" => Ok(Strategy::Drained),
-        _ => Err(format!("unknown strategy \"{}\" (auto, fill, each, global, drained)", excerpt(text))),
-    }
-}
-
 pub(super) async fn run(context: &Context, args: Args) -> Result<(), CliError> {
-    let (dry_run, auto_replace) = (args.dry_run, args.auto_replace);
+    let (dry_run, auto_replace, network_given) = (args.dry_run, args.auto_replace, !args.network.is_empty());
     let options = options(context, args).await?;
     if dry_run {
-        return capacity(context, options).await;
+        return dry_run::run(context, options).await;
     }
     if auto_replace {
-        refuse_if_there(context, &options).await?;
+        if is_there(context, &options).await? {
+            return replace::replace(context, replacement(options, network_given)).await;
+        }
+        context.log.warn("[Deploy] there is no Workloads for replace");
     }
     create(context, options).await
 }
 
 async fn options(context: &Context, args: Args) -> Result<pb::DeployOptions, CliError> {
-    if !args.raw_args.is_empty() {
-        serde_json::from_str::<serde::de::IgnoredAny>(&args.raw_args)
-            .map_err(|error| CliError::Usage(format!("--raw-args: not JSON: {error}")))?;
-    }
+    let network = if args.network.is_empty() { vec![NETWORK.to_owned()] } else { args.network };
     let flags = DeployFlags {
         podname: args.pod.to_string(),
         image: args.image,
         count: args.count,
         nodenames: args.node.iter().map(ToString::to_string).collect(),
         nodelabels: values::pairs("--nodelabel", &args.nodelabel)?,
-        networks: values::network("--network", &args.network)?,
+        networks: values::networks("--network", &network)?,
         resources: args.resources.options(),
-        env: values::env("--env", &args.env)?.iter().map(ToString::to_string).collect(),
         strategy: args.deploy_strategy,
         nodes_limit: args.nodes_limit,
-        user: args.user,
-        files: files::read("--file", &args.file)?,
-        after_create: args.after_create,
-        debug: args.debug_log,
-        ignore_hook: args.ignore_hook,
-        raw_args: args.raw_args.into_bytes(),
         op_id: args.op_id.unwrap_or_else(op_id::fresh),
+        ..args.instances.flags()?
     };
     let source = source::read(context, &args.spec).await?;
     deploy_options(&source.spec, &args.entry, flags).map_err(|error| CliError::Usage(format!("--entry: {error}")))
 }
 
-async fn capacity(context: &Context, options: pb::DeployOptions) -> Result<(), CliError> {
-    let reply =
-        context.read("CalculateCapacity", options, async |mut core, o| core.calculate_capacity(o).await).await?;
-    context.log.info(format!("[Deploy] Capacity total {}", reply.total));
-    for (node, capacity) in &reply.node_capacities {
-        context.log.info(format!("[Deploy] Node {node} capacity {capacity}"));
-    }
-    Ok(())
-}
-
-async fn refuse_if_there(context: &Context, options: &pb::DeployOptions) -> Result<(), CliError> {
+/// Whether the app has workloads of the entrypoint.
+async fn is_there(context: &Context, options: &pb::DeployOptions) -> Result<bool, CliError> {
     let entrypoint = options.entrypoint.as_ref().map(|entrypoint| entrypoint.name.clone()).unwrap_or_default();
-    let list = pb::ListWorkloadsOptions {
-        appname: options.name.clone(),
-        entrypoint: entrypoint.clone(),
-        limit: 1,
-        ..Default::default()
-    };
+    let list = pb::ListWorkloadsOptions { appname: options.name.clone(), entrypoint, limit: 1, ..Default::default() };
     let mut stream =
         context.read_stream("ListWorkloads", list, async |mut core, o| core.list_workloads(o).await).await?;
-    if stream.next().await?.is_some() {
-        let app = &options.name;
-        let hint = "replacing comes with a later version: remove them, or use a replicaset";
-        return Err(CliError::Failed(format!("{app}/{entrypoint} has workloads already, and {hint}")));
-    }
-    context.log.warn("[Deploy] there is no Workloads for replace");
-    Ok(())
+    Ok(stream.next().await?.is_some())
+}
+
+/// The same instances in the place of those that are there: with their resources, and their addresses unless a network
+/// was named.
+fn replacement(deploy: pb::DeployOptions, network_given: bool) -> pb::ReplaceOptions {
+    let volumes = deploy.resource_opts.unwrap_or_default();
+    let deploy = pb::DeployOptions {
+        count: 1,
+        networks: if network_given { deploy.networks } else { Default::default() },
+        resource_opts: Some(pb::ResourceOptions {
+            volumes_limit: volumes.volumes_limit,
+            volumes_request: volumes.volumes_request,
+            ..Default::default()
+        }),
+        ..deploy
+    };
+    pb::ReplaceOptions { deploy_opt: Some(deploy), networkinherit: !network_given, ..Default::default() }
 }
 
 async fn create(context: &Context, options: pb::DeployOptions) -> Result<(), CliError> {
@@ -246,6 +198,7 @@ async fn deploy(context: &Context, options: pb::DeployOptions) -> Result<(), Cli
             Ok(Some(message)) => {
                 seen += 1;
                 good += usize::from(message.success);
+                context.output.print_message(&message)?;
                 show(context, &message);
                 if wanted > 1 {
                     context.log.progress(&format!("{good} of {wanted} created"));
@@ -293,5 +246,34 @@ fn show(context: &Context, message: &pb::CreateWorkloadMessage) {
     }
     for (network, addresses) in &message.publish {
         log.info(format!("[Deploy] Bound {network} ip {addresses}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_deployed_over_what_is_there() {
+        let deploy = pb::DeployOptions {
+            name: "web".into(),
+            count: 9,
+            networks: [("host".into(), String::new())].into(),
+            resource_opts: Some(pb::ResourceOptions {
+                memory_limit: 1,
+                volumes_limit: vec!["/a:/b".into()],
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+        let inherits = replacement(deploy.clone(), false);
+        assert!(inherits.networkinherit);
+        let new = inherits.deploy_opt.unwrap();
+        assert_eq!((new.count, new.networks.len(), new.name.as_str()), (1, 0, "web"));
+        let resources = new.resource_opts.unwrap();
+        assert_eq!((resources.memory_limit, resources.volumes_limit.len()), (0, 1));
+        let named = replacement(deploy, true);
+        assert!(!named.networkinherit);
+        assert_eq!(named.deploy_opt.unwrap().networks.len(), 1);
     }
 }

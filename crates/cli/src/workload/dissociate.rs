@@ -15,6 +15,7 @@ pub(super) async fn run(context: &Context, ids: &[String]) -> Result<(), CliErro
         .await?;
     let mut good = 0;
     while let Some(message) = stream.next().await? {
+        context.output.print_message(&message)?;
         let id = &message.id;
         if message.error.is_empty() {
             good += 1;

@@ -47,16 +47,12 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), CliError> {
     Ok(())
 }
 
-/// As the workload wrote it, with its line feed, which the original's core leaves out at the end of a log.
+/// As the workload wrote it, and nothing else.
 fn write(message: &pb::LogStreamMessage) -> Result<(), CliError> {
-    let mut line = message.data.to_vec();
-    if !line.ends_with(b"\n") {
-        line.push(b'\n');
-    }
     if message.std_stream_type == pb::StdStreamType::Stderr as i32 {
         // When nobody reads standard error, the lines are for nobody.
-        let _ = std::io::stderr().write_all(&line);
+        let _ = std::io::stderr().write_all(&message.data);
         return Ok(());
     }
-    output::print_bytes(&line)
+    output::print_bytes(&message.data)
 }

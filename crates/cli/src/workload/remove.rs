@@ -33,6 +33,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), CliError> {
             context.write_stream("RemoveWorkload", options, async |mut core, o| core.remove_workload(o).await).await?;
         while let Some(message) = stream.next().await? {
             good += usize::from(message.success);
+            context.output.print_message(&message)?;
             show(context, &message);
         }
     }

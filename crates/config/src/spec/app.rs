@@ -2,8 +2,8 @@
 
 use super::{entrypoint, replicaset};
 use crate::read::{At, Section};
-use crate::value::ByteSize;
-use eru_types::spec::{AppSpec, Entrypoint, VolumeBinding};
+use eru_types::spec::{AppSpec, Entrypoint};
+use eru_types::volume::Volume;
 use eru_types::{AppName, EntrypointName, Labels};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -17,16 +17,16 @@ pub(super) fn read(s: &mut Section<'_>) -> Option<AppSpec> {
     if !s.has("entrypoints") {
         s.error("entrypoints", "is missing: at least one entrypoint is needed");
     }
-    let volumes = s.with("volumes", |at| at.items(volume)).unwrap_or_default();
-    let volumes_request = s.with("volumes_request", |at| at.items(volume)).unwrap_or_default();
+    let volumes = s.with("volumes", |at| at.one_or_more(volume)).unwrap_or_default();
+    let volumes_request = s.with("volumes_request", |at| at.one_or_more(volume)).unwrap_or_default();
     if !volumes_request.is_empty() && volumes_request.len() != volumes.len() {
         let entries = if volumes_request.len() == 1 { "entry" } else { "entries" };
         let (request_len, volumes_len) = (volumes_request.len(), volumes.len());
         s.error("volumes_request", format!("{request_len} {entries}, volumes: {volumes_len}; lists must pair up"));
     }
     let labels = s.with("labels", labels).unwrap_or_default();
-    let dns = s.with("dns", |at| at.items(name_server)).unwrap_or_default();
-    let extra_hosts = s.with("extra_hosts", |at| at.items(extra_host)).unwrap_or_default();
+    let dns = s.with("dns", |at| at.one_or_more(name_server)).unwrap_or_default();
+    let extra_hosts = s.with("extra_hosts", |at| at.one_or_more(extra_host)).unwrap_or_default();
     // A key of old specs that means nothing to anyone.
     s.know(&["log_config"]);
     let names: Vec<EntrypointName> = entrypoints.iter().flat_map(|e| e.keys().cloned()).collect();
@@ -66,12 +66,8 @@ fn entrypoints(at: At<'_>) -> Option<BTreeMap<EntrypointName, Entrypoint>> {
     pairs.into_iter().map(|(name, entrypoint)| Some((EntrypointName::new(name).ok()?, entrypoint))).collect()
 }
 
-fn volume(at: At<'_>) -> Option<VolumeBinding> {
-    let volume: VolumeBinding = at.parse()?;
-    if let Some(Err(error)) = volume.size().map(str::parse::<ByteSize>) {
-        return at.refuse(error.to_string());
-    }
-    Some(volume)
+fn volume(at: At<'_>) -> Option<Volume> {
+    super::volume(at.text()?).map_or_else(|message| at.refuse(message), Some)
 }
 
 pub(super) fn labels(at: At<'_>) -> Option<Labels> {

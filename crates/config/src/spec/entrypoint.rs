@@ -18,7 +18,7 @@ pub(super) fn read(at: At<'_>) -> Option<Entrypoint> {
         privileged: s.or("privileged", false),
         dir: s.with("dir", dir).unwrap_or_default(),
         log: s.with("log", log),
-        publish: s.with("publish", |at| at.items(|at| at.parse::<PublishPort>())).unwrap_or_default(),
+        publish: s.with("publish", |at| at.one_or_more(|at| at.parse::<PublishPort>())).unwrap_or_default(),
         healthcheck: s.with("healthcheck", healthcheck),
         hook: sub(&mut s, "hook", hook),
         restart: s.with("restart", |at| at.parse()),
@@ -57,7 +57,7 @@ fn log(at: At<'_>) -> Option<LogDriver> {
 fn healthcheck(at: At<'_>) -> Option<HealthCheck> {
     let mut s = at.section()?;
     let tcp_ports = s.with("tcp_ports", |at| {
-        let ports = at.items(port)?;
+        let ports = at.one_or_more(port)?;
         if ports.len() > HEALTH_PORTS_LEN_MAX {
             return at.refuse(format!("at most {HEALTH_PORTS_LEN_MAX} ports, got {}", ports.len()));
         }
@@ -113,7 +113,7 @@ fn hook(s: &mut Section<'_>) -> Hook {
 }
 
 fn hook_commands(at: At<'_>) -> Option<Vec<String>> {
-    let commands = at.items(String::read)?;
+    let commands = at.one_or_more(String::read)?;
     let long = commands.iter().any(|command| command.len() > HOOK_COMMAND_BYTES_MAX);
     if commands.len() > HOOK_COMMANDS_LEN_MAX || long {
         return at.refuse(format!("at most {HOOK_COMMANDS_LEN_MAX} commands of {HOOK_COMMAND_BYTES_MAX} bytes"));

@@ -18,6 +18,9 @@
 mod app;
 mod entrypoint;
 mod replicaset;
+mod volume;
+
+pub use volume::volume;
 
 use crate::layer::Loaded;
 use crate::problem::{InputError, Report};

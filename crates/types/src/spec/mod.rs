@@ -6,7 +6,6 @@ mod publish;
 mod replicaset;
 mod restart;
 mod sysctl;
-mod volume;
 
 pub use command::{SplitError, split_command};
 pub use env::{EnvError, EnvVar};
@@ -14,8 +13,8 @@ pub use publish::{Protocol, PublishError, PublishPort};
 pub use replicaset::{Keep, NetworkChoice, ReplicaSetSection, SetResources, StrategySection};
 pub use restart::{RestartError, RestartPolicy};
 pub use sysctl::is_namespaced as is_namespaced_sysctl;
-pub use volume::{VolumeBinding, VolumeError};
 
+use crate::volume::Volume;
 use crate::{AppName, EntrypointName, HealthCheck, Labels};
 use std::collections::BTreeMap;
 
@@ -34,9 +33,9 @@ pub struct AppSpec {
     /// What can run, by name. Never empty.
     pub entrypoints: BTreeMap<EntrypointName, Entrypoint>,
     /// Volumes of every entrypoint.
-    pub volumes: Vec<VolumeBinding>,
+    pub volumes: Vec<Volume>,
     /// What is set aside for the volumes; empty, or one for each.
-    pub volumes_request: Vec<VolumeBinding>,
+    pub volumes_request: Vec<Volume>,
     /// Labels of every workload.
     pub labels: Labels,
     /// Name servers.
