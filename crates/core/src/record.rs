@@ -304,6 +304,9 @@ pub struct WorkloadSpec {
     /// Commands run inside after the start and before the stop.
     #[serde(default, skip_serializing_if = "is_default")]
     pub hook: Hook,
+    /// It runs to its end, somebody waits for it, and then it is removed: without a core that does so it is undone.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub lambda: bool,
 }
 
 /// Commands run inside of a workload, each one line, split as command lines are.

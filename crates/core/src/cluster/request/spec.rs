@@ -29,6 +29,7 @@ pub(super) fn spec(options: &pb::DeployOptions, entrypoint: &pb::EntrypointOptio
         privileged: entrypoint.privileged,
         extras: extras::extras(options, entrypoint)?,
         hook: entrypoint::hook(options, entrypoint)?,
+        lambda: false,
     })
 }
 

@@ -1,0 +1,102 @@
+//! Reading one instance of a run to its end.
+
+use super::{HandOver, LOGGED_LINES_MAX, LambdaPiece, Run};
+use crate::cluster::{Error, Result, target::Target};
+use bytes::{BufMut, Bytes, BytesMut};
+use eru_runtime::{LogLine, LogOptions, Stream};
+use eru_types::{WorkloadName, name::excerpt};
+use futures::StreamExt;
+use std::sync::{Arc, atomic::Ordering};
+
+/// Largest piece of one message, in bytes.
+const PIECE_BYTES_MAX: usize = 64 * 1024;
+
+impl Run {
+    /// Passes on what an instance says, to the last byte, and how it ends.
+    pub(super) async fn follow(&self, id: &str, name: &WorkloadName, hand_over: Option<HandOver>, terminal: bool) {
+        let ended = async {
+            let target = self.cluster.target(id).await?;
+            let _place = self.cluster.pools.runs.enter(&target.node).await;
+            if terminal {
+                self.pass_session(id, name, hand_over).await?;
+            } else {
+                self.pass_lines(id, &target).await?;
+            }
+            Ok::<_, Error>(target.engine.runtime.wait(&target.id).await?.code)
+        };
+        match ended.await {
+            Ok(code) => {
+                tracing::info!(workload = %name, code, "run ended");
+                self.tell(LambdaPiece::Exited(id.to_owned(), code)).await;
+            }
+            Err(error) => self.fail(id, &error).await,
+        }
+    }
+
+    async fn fail(&self, id: &str, error: &Error) {
+        tracing::info!(workload = id, %error, "run failed");
+        self.tell(LambdaPiece::Failed(id.to_owned(), error.to_string())).await;
+    }
+
+    /// Everything that it wrote since it was started, and on until it ends.
+    async fn pass_lines(&self, id: &str, target: &Target) -> Result<()> {
+        let options = LogOptions { follow: true, ..LogOptions::default() };
+        let mut lines = self.cluster.engine_call(target.engine.runtime.logs(&target.id, options)).await?;
+        while let Some(line) = lines.next().await {
+            match line {
+                Ok(line) => self.pass(id, line.stream, data(line)).await,
+                // What is lost is said; how it ends is told all the same.
+                Err(error) => {
+                    self.fail(id, &error.into()).await;
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What comes out of its terminal, which was attached to before it was started.
+    async fn pass_session(&self, id: &str, name: &WorkloadName, hand_over: Option<HandOver>) -> Result<()> {
+        let session = self.cluster.runs.take(name);
+        let session =
+            session.ok_or_else(|| Error::Internal(format!("{name} was started without being attached to")))?;
+        if let (Some(input), Some(hand_over)) = (session.input, hand_over) {
+            // A client that left has nothing to type.
+            let _ = hand_over.send((input, Arc::from(session.control)));
+        }
+        let mut output = session.output;
+        while let Some(piece) = output.next().await {
+            let (stream, mut data) = piece?;
+            while !data.is_empty() {
+                let piece = data.split_to(PIECE_BYTES_MAX.min(data.len()));
+                self.pass(id, stream, piece).await;
+            }
+        }
+        Ok(())
+    }
+
+    async fn pass(&self, id: &str, stream: Stream, data: Bytes) {
+        if !self.pieces.is_closed() {
+            return self.tell(LambdaPiece::Output(id.to_owned(), stream, data)).await;
+        }
+        match self.logged.fetch_add(1, Ordering::Relaxed) {
+            0..LOGGED_LINES_MAX => {
+                let text = String::from_utf8_lossy(&data);
+                tracing::info!(workload = id, output = %excerpt(text.trim_end()), "run says");
+            }
+            LOGGED_LINES_MAX => tracing::info!(workload = id, "run says more, which is not logged"),
+            _ => {}
+        }
+    }
+}
+
+/// A line as it was written.
+fn data(line: LogLine) -> Bytes {
+    if line.partial {
+        return line.data;
+    }
+    let mut data = BytesMut::with_capacity(line.data.len() + 1);
+    data.put_slice(&line.data);
+    data.put_u8(b'\n');
+    data.freeze()
+}

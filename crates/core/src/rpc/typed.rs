@@ -1,0 +1,180 @@
+//! What a client types, on its way to a process.
+
+use crate::cluster::Cluster;
+use bytes::Bytes;
+use eru_api::pb;
+use eru_runtime::{Input, SessionControl};
+use futures::{Stream, StreamExt};
+use serde::Deserialize;
+use std::sync::Arc;
+use tokio::io::AsyncWriteExt;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+/// First byte of a message that gives the terminal a size.
+const RESIZE: u8 = 0x80;
+/// First byte of a message that ends the input.
+const CLOSE: u8 = 0x1d;
+
+/// One message of a client.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Typed {
+    /// As the original has it: the first byte may say that it is no input.
+    framed: Bytes,
+    /// Input, whatever its bytes are.
+    input: Bytes,
+    /// The input ends after it.
+    close: bool,
+}
+
+impl From<pb::ExecuteWorkloadOptions> for Typed {
+    fn from(message: pb::ExecuteWorkloadOptions) -> Self {
+        Self { framed: message.repl_cmd, input: message.input, close: message.close_input }
+    }
+}
+
+impl From<pb::RunAndWaitOptions> for Typed {
+    fn from(message: pb::RunAndWaitOptions) -> Self {
+        Self { framed: message.cmd, input: message.input, close: message.close_input }
+    }
+}
+
+/// What a message asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Part {
+    Data(Bytes),
+    Resize(u16, u16),
+    Close,
+}
+
+/// The original's JSON of a size.
+#[derive(Deserialize)]
+struct Size {
+    #[serde(rename = "Row")]
+    rows: u16,
+    #[serde(rename = "Col")]
+    columns: u16,
+}
+
+impl Typed {
+    fn parts(self) -> impl Iterator<Item = Part> {
+        let framed = match self.framed.first() {
+            None => None,
+            Some(&CLOSE) => Some(Part::Close),
+            Some(&RESIZE) => match serde_json::from_slice::<Size>(&self.framed[1..]) {
+                Ok(size) if size.rows > 0 && size.columns > 0 => Some(Part::Resize(size.rows, size.columns)),
+                // A size that is none changes nothing, as in the original; the session is worth more than the message.
+                _ => None,
+            },
+            Some(_) => Some(Part::Data(self.framed)),
+        };
+        let input = Some(Part::Data(self.input)).filter(|part| *part != Part::Data(Bytes::new()));
+        framed.into_iter().chain(input).chain(self.close.then_some(Part::Close))
+    }
+}
+
+/// What is typed into. Without input only sizes count.
+pub(super) struct Keyboard {
+    pub(super) input: Option<Input>,
+    pub(super) control: Arc<dyn SessionControl>,
+}
+
+/// Passes on what is typed, in a task of its own, so that output that nobody reads does not hold up input. It ends with the
+/// messages, whose end is the end of the input, or when the guard is dropped. `first` may hold input already.
+pub(super) fn pass_on<M: Into<Typed> + Send + 'static>(
+    cluster: &Arc<Cluster>,
+    first: Typed,
+    messages: impl Stream<Item = Result<M, tonic::Status>> + Send + Unpin + 'static,
+    keyboard: impl Future<Output = Option<Keyboard>> + Send + 'static,
+) -> crate::cluster::Result<DropGuard> {
+    let over = CancellationToken::new();
+    let guard = over.clone().drop_guard();
+    cluster.tasks.spawn(async move {
+        let passing = async {
+            match keyboard.await {
+                Some(keyboard) => type_all(first, messages, keyboard).await,
+                None => drain(messages).await,
+            }
+        };
+        tokio::select! {
+            () = over.cancelled() => {}
+            () = passing => {}
+        }
+    })?;
+    Ok(guard)
+}
+
+async fn type_all<M: Into<Typed>>(
+    first: Typed,
+    mut messages: impl Stream<Item = Result<M, tonic::Status>> + Unpin,
+    mut keyboard: Keyboard,
+) {
+    let mut next = Some(first);
+    while let Some(message) = next {
+        for part in message.parts() {
+            keyboard.press(part).await;
+        }
+        // An error is the end of the connection, and so of the input.
+        next = messages.next().await.and_then(Result::ok).map(Into::into);
+    }
+    keyboard.press(Part::Close).await;
+}
+
+/// Reads what nobody is there for, so that the client is not held up.
+async fn drain<M>(mut messages: impl Stream<Item = Result<M, tonic::Status>> + Unpin) {
+    while let Some(Ok(_)) = messages.next().await {}
+}
+
+impl Keyboard {
+    async fn press(&mut self, part: Part) {
+        match part {
+            Part::Data(data) => {
+                let Some(input) = &mut self.input else { return };
+                let typed = async {
+                    input.write_all(&data).await?;
+                    input.flush().await
+                };
+                if typed.await.is_err() {
+                    // The process reads no more; how it ended comes with its output.
+                    self.input = None;
+                }
+            }
+            Part::Resize(rows, columns) => {
+                if let Err(error) = self.control.resize(rows, columns).await {
+                    tracing::debug!(rows, columns, %error, "terminal not resized");
+                }
+            }
+            Part::Close => {
+                if let Some(mut input) = self.input.take() {
+                    // What cannot be ended has ended.
+                    let _ = input.shutdown().await;
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parts(framed: &[u8], input: &[u8], close: bool) -> Vec<Part> {
+        let (framed, input) = (Bytes::copy_from_slice(framed), Bytes::copy_from_slice(input));
+        Typed { framed, input, close }.parts().collect()
+    }
+
+    #[test]
+    fn the_first_byte_of_a_framed_message_has_a_meaning() {
+        let data = |bytes: &'static [u8]| Part::Data(Bytes::from_static(bytes));
+        assert_eq!(parts(b"", b"", false), []);
+        assert_eq!(parts(b"ls\n", b"", false), [data(b"ls\n")]);
+        assert_eq!(parts(b"\x80{\"Row\":24,\"Col\":80}", b"", false), [Part::Resize(24, 80)]);
+        assert_eq!(parts(b"\x1dignored", b"", false), [Part::Close]);
+        assert_eq!(parts(b"", b"\x80\x1d\0", false), [data(b"\x80\x1d\0")]);
+        assert_eq!(parts(b"a", b"b", true), [data(b"a"), data(b"b"), Part::Close]);
+        for no_size in
+            [&b"\x80"[..], b"\x80nonsense", b"\x80{\"Row\":0,\"Col\":80}", b"\x80{\"Row\":-1,\"Col\":80}", b"\x80{}"]
+        {
+            assert_eq!(parts(no_size, b"", false), [], "{no_size:?}");
+        }
+    }
+}
