@@ -2,6 +2,7 @@
 
 pub mod cluster;
 pub mod deploy;
+pub mod docker;
 pub mod fanout;
 pub mod idle;
 pub mod kill;

@@ -2,15 +2,34 @@
 
 use anyhow::{Result, bail};
 use clap::Parser;
-use eru_benches::{cluster::Store, deploy, fanout, idle, kill, list, reports, stalled, up};
+use eru_benches::{
+    cluster::Store,
+    deploy,
+    docker::{self, size::Size},
+    fanout, idle, kill, list, reports, stalled, up,
+};
 use std::path::PathBuf;
 
-const NAMES: [&str; 8] = ["up", "kill", "reports", "fanout", "stalled", "idle", "deploy", "list"];
+const NAMES: [&str; 12] = [
+    "up",
+    "kill",
+    "reports",
+    "fanout",
+    "stalled",
+    "idle",
+    "deploy",
+    "list",
+    "docker",
+    "docker-agent",
+    "docker-exec",
+    "docker-output",
+];
 
 /// Measures and prints tables. Build the binary in release first.
 #[derive(Parser)]
 struct Options {
-    /// Which benchmarks; all without a name: up, kill, reports, fanout, stalled, idle, deploy, list.
+    /// Which benchmarks; all without a name: up, kill, reports, fanout, stalled, idle, deploy, list; and on a
+    /// Docker engine docker, docker-agent, docker-exec, docker-output.
     names: Vec<String>,
     /// The `eru` binary to measure [default: the release build beside this one]
     #[arg(long)]
@@ -18,6 +37,9 @@ struct Options {
     /// Measure the store figures on etcd as well.
     #[arg(long)]
     etcd: bool,
+    /// Few rounds of the Docker figures: to see that they can be measured, not to quote them.
+    #[arg(long)]
+    quick: bool,
 }
 
 #[tokio::main]
@@ -58,6 +80,19 @@ async fn main() -> Result<()> {
     }
     if wanted("idle") {
         idle::run(&binary).await?;
+    }
+    let size = if options.quick { Size::QUICK } else { Size::FULL };
+    if wanted("docker") {
+        docker::kill::run(&binary, size).await?;
+    }
+    if wanted("docker-agent") {
+        docker::agent::run(&binary, size).await?;
+    }
+    if wanted("docker-exec") {
+        docker::exec::run(&binary, size).await?;
+    }
+    if wanted("docker-output") {
+        docker::output::run(&binary, size).await?;
     }
     Ok(())
 }

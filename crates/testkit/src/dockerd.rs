@@ -1,0 +1,114 @@
+//! A Docker daemon of a test's own, that may be killed: containers outlive it (`--live-restore`).
+
+use crate::{Daemon, docker::Docker, eventually};
+use anyhow::{Result, ensure};
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+/// A daemon answers within seconds; its containerd is waited for on a busy machine.
+const READY: Duration = Duration::from_secs(60);
+
+/// A running dockerd with a folder of its own and no network of its own. Dropping it removes its containers.
+pub struct OwnDockerd {
+    /// Its command line.
+    pub docker: Docker,
+    daemon: Daemon,
+    folder: PathBuf,
+}
+
+impl OwnDockerd {
+    /// Starts one in `folder`, whose path must be short: a socket's is at most 107 bytes.
+    ///
+    /// # Errors
+    /// When it cannot be started, as who is not root.
+    pub async fn start(folder: &Path) -> Result<Self> {
+        let docker = Docker { host: format!("unix://{}", folder.join("docker.sock").display()) };
+        let args = [
+            format!("--data-root={}", folder.join("data").display()),
+            format!("--exec-root={}", folder.join("exec").display()),
+            format!("--pidfile={}", folder.join("dockerd.pid").display()),
+            format!("--host={}", docker.host),
+            "--bridge=none".into(),
+            "--iptables=false".into(),
+            "--live-restore".into(),
+        ];
+        let daemon = Daemon::start(Path::new("/usr/sbin/dockerd"), args, folder.join("dockerd.log"))?;
+        let mut own = Self { docker, daemon, folder: folder.to_owned() };
+        own.ready().await?;
+        Ok(own)
+    }
+
+    async fn ready(&mut self) -> Result<()> {
+        let (docker, daemon) = (&self.docker, std::cell::RefCell::new(&mut self.daemon));
+        eventually("dockerd to answer", READY, || {
+            let ended = daemon.borrow_mut().still_runs().err();
+            async move {
+                ensure!(ended.is_none(), "{ended:?}");
+                docker.run(&["version", "--format", "{{.Server.Version}}"]).await
+            }
+        })
+        .await?;
+        Ok(())
+    }
+
+    /// Ends it with SIGKILL; its containers go on.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn kill9(&mut self) -> Result<()> {
+        self.daemon.kill9()
+    }
+
+    /// Starts it again on the same folder.
+    ///
+    /// # Errors
+    /// As [`OwnDockerd::start`].
+    pub async fn again(&mut self) -> Result<()> {
+        // Its containerd was its child and has gone with it or not; the file would be taken for a living one.
+        let _ = std::fs::remove_file(self.folder.join("dockerd.pid"));
+        end_containerd(&self.folder);
+        self.daemon.again()?;
+        self.ready().await
+    }
+
+    /// Everything that it printed.
+    pub fn log(&self) -> String {
+        self.daemon.log()
+    }
+}
+
+/// A containerd that outlived its dockerd keeps the next one waiting: it is ended by its id, with its containers going on
+/// under their shims.
+fn end_containerd(folder: &Path) {
+    let file = folder.join("exec/containerd/containerd.pid");
+    let Ok(pid) = std::fs::read_to_string(&file) else { return };
+    let ours = std::fs::read_to_string(format!("/proc/{}/cmdline", pid.trim()));
+    if ours.is_ok_and(|line| line.contains(&*folder.to_string_lossy())) {
+        let _ = Command::new("kill").args(["-9", pid.trim()]).stderr(Stdio::null()).status();
+    }
+    let _ = std::fs::remove_file(file);
+}
+
+impl Drop for OwnDockerd {
+    fn drop(&mut self) {
+        if self.docker.answers() {
+            self.docker.remove_all("ERU=1");
+            let stop = Command::new("kill").arg(self.daemon.pid().to_string()).status();
+            if stop.is_ok_and(|status| status.success()) {
+                // It ends its containerd and unmounts what it mounted.
+                for _ in 0..500 {
+                    if self.daemon.still_runs().is_err() {
+                        break;
+                    }
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+            }
+        } else {
+            let _ = self.daemon.kill9();
+            end_containerd(&self.folder);
+        }
+    }
+}
