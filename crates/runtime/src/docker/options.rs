@@ -3,8 +3,10 @@
 use super::tls;
 use crate::port::{Error, Result};
 use eru_types::name::excerpt;
-use std::{fmt, net::IpAddr, path::PathBuf, sync::Arc};
+use std::{fmt, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
+/// How long a daemon may take to answer a question. One that is busy with hundreds of starts needs some seconds.
+const ANSWER_WITHIN: Duration = Duration::from_secs(15);
 /// Longest path of a Unix socket, in bytes: the kernel's, less its final zero.
 const SOCKET_PATH_BYTES_MAX: usize = 107;
 
@@ -20,12 +22,20 @@ pub struct DockerOptions {
     /// The address that workloads on the network `host` are shown with. `None` = for `unix://` the first address of this
     /// machine that has a route, for `tcp://` the endpoint's.
     pub host_address: Option<IpAddr>,
+    /// How long the daemon may take to answer a question; what changes something gets a multiple of it.
+    pub answer_within: Duration,
 }
 
 impl DockerOptions {
     /// The daemon at `endpoint`, without TLS, its workloads on the network of the machine.
     pub fn new(endpoint: impl Into<String>) -> Self {
-        Self { endpoint: endpoint.into(), tls: None, network_mode: "host".into(), host_address: None }
+        Self {
+            endpoint: endpoint.into(),
+            tls: None,
+            network_mode: "host".into(),
+            host_address: None,
+            answer_within: ANSWER_WITHIN,
+        }
     }
 }
 

@@ -1,73 +1,205 @@
 //! The port on a Docker daemon.
 
-use super::options::{DockerOptions, Endpoint};
-use crate::port::Result;
+use super::{
+    call::Call,
+    events::Gaps,
+    facts::{self, DaemonInfo, Facts},
+    fault::Fault,
+    options::{DockerOptions, Endpoint},
+    target::Target,
+    transport::Transport,
+};
+use crate::port::*;
+use async_trait::async_trait;
+use bytes::Bytes;
+use eru_types::{EngineId, ExitStatus, Labels, WorkloadName};
+use futures::stream::BoxStream;
+use parking_lot::Mutex;
+use std::{
+    fmt,
+    net::IpAddr,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
-/// A Docker daemon. Cheap to make: the first call connects.
-#[derive(Debug)]
+/// A Docker daemon. Cheap to make: the first call connects. Clones share their connections.
+#[derive(Clone)]
 pub struct Docker {
-    endpoint: Endpoint,
-    options: DockerOptions,
+    pub(super) options: DockerOptions,
+    pub(super) transport: Transport,
+    pub(super) gaps: Arc<Gaps>,
+    host_address: OnceLock<IpAddr>,
+    /// Of the daemon of that generation.
+    facts: Arc<Mutex<Option<(u64, Arc<Facts>)>>>,
 }
 
 impl Docker {
     /// The daemon that `options` name. No IO.
     ///
     /// # Errors
-    /// [`Error::Invalid`](crate::Error::Invalid) for an endpoint or certificates that are none, by name.
+    /// [`Error::Invalid`] for an endpoint or certificates that are none, by name.
     pub fn connect(options: DockerOptions) -> Result<Self> {
-        Ok(Self { endpoint: Endpoint::new(&options)?, options })
+        let transport = Transport::new(Endpoint::new(&options)?, options.answer_within);
+        Ok(Self { options, transport, gaps: Arc::default(), host_address: OnceLock::new(), facts: Arc::default() })
     }
 
     /// Where it is.
     pub fn endpoint(&self) -> &str {
         &self.options.endpoint
     }
+
+    /// The address that workloads on the machine's own network are shown with.
+    pub(super) fn host_address(&self) -> IpAddr {
+        *self.host_address.get_or_init(|| facts::host_address(&self.options, self.transport.connector().endpoint()))
+    }
+
+    /// What a create must know. One round trip for each daemon that answers.
+    pub(super) async fn facts(&self) -> Result<Arc<Facts>> {
+        if let Some((generation, facts)) = &*self.facts.lock()
+            && *generation == self.transport.generation()
+        {
+            return Ok(facts.clone());
+        }
+        let info = self.daemon_info().await?;
+        let facts = Arc::new(Facts::new(&info, self.transport.connector()));
+        *self.facts.lock() = Some((self.transport.generation(), facts.clone()));
+        Ok(facts)
+    }
+
+    async fn daemon_info(&self) -> Result<DaemonInfo> {
+        self.transport.json(Call::get(Target::new(&["info"]))).await.map_err(|fault| self.error(fault))
+    }
+
+    /// What the port says of a fault that concerns no workload.
+    pub(super) fn error(&self, fault: Fault) -> Error {
+        fault.into_error(&self.options.endpoint)
+    }
+
+    /// What the port says of a fault that concerns this workload.
+    pub(super) fn error_of(&self, id: &EngineId) -> impl Fn(Fault) -> Error {
+        move |fault| fault.of_workload(&self.options.endpoint, id)
+    }
 }
 
-#[async_trait::async_trait]
-impl crate::port::Runtime for Docker {
-    fn kind(&self) -> crate::RuntimeKind {
-        crate::RuntimeKind::Docker
+impl fmt::Debug for Docker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Docker").field("options", &self.options).finish_non_exhaustive()
     }
-    async fn info(&self) -> Result<crate::Info> {
-        Err(self.cannot("info"))
+}
+
+#[async_trait]
+impl Runtime for Docker {
+    fn kind(&self) -> RuntimeKind {
+        RuntimeKind::Docker
     }
+
+    async fn info(&self) -> Result<Info> {
+        let info = self.daemon_info().await?;
+        Ok(Info {
+            storage_bytes: facts::storage_bytes(&info, self.transport.connector().endpoint()),
+            id: info.id,
+            cores: info.cores,
+            memory_bytes: u64::try_from(info.mem_total).unwrap_or(0),
+        })
+    }
+
     async fn ping(&self) -> Result<()> {
-        Err(self.cannot("ping"))
+        self.transport.done(Call::get(Target::new(&["_ping"]))).await.map_err(|fault| self.error(fault))
     }
-    async fn create(&self, _: &crate::CreateRequest) -> Result<eru_types::EngineId> {
-        Err(self.cannot("create"))
+
+    async fn create(&self, request: &CreateRequest) -> Result<EngineId> {
+        self.create_container(request).await
     }
-    async fn start(&self, _: &eru_types::EngineId) -> Result<()> {
-        Err(self.cannot("start"))
+
+    async fn start(&self, id: &EngineId) -> Result<()> {
+        self.start_container(id).await
     }
-    async fn stop(&self, _: &eru_types::EngineId, _: std::time::Duration) -> Result<()> {
-        Err(self.cannot("stop"))
+
+    async fn stop(&self, id: &EngineId, grace: Duration) -> Result<()> {
+        self.stop_container(id, grace).await
     }
-    async fn remove(&self, _: &eru_types::EngineId, _: bool) -> Result<()> {
-        Err(self.cannot("remove"))
+
+    async fn remove(&self, id: &EngineId, force: bool) -> Result<()> {
+        self.remove_container(id, force).await
     }
-    async fn inspect(&self, _: &eru_types::EngineId) -> Result<crate::Inspection> {
-        Err(self.cannot("inspect"))
+
+    async fn inspect(&self, id: &EngineId) -> Result<Inspection> {
+        self.inspect_container(id).await
     }
-    async fn find(&self, _: &eru_types::WorkloadName) -> Result<Option<eru_types::EngineId>> {
-        Err(self.cannot("find"))
+
+    async fn find(&self, name: &WorkloadName) -> Result<Option<EngineId>> {
+        self.find_container(name).await
     }
-    async fn list(&self, _: &eru_types::Labels) -> Result<Vec<crate::Inspection>> {
-        Err(self.cannot("list"))
+
+    async fn list(&self, labels: &Labels) -> Result<Vec<Inspection>> {
+        self.list_containers(labels).await
     }
-    async fn events(&self) -> Result<futures::stream::BoxStream<'static, crate::Event>> {
-        Err(self.cannot("events"))
+
+    async fn events(&self) -> Result<BoxStream<'static, Event>> {
+        self.container_events().await
     }
-    async fn logs(
+
+    async fn logs(&self, id: &EngineId, options: LogOptions) -> Result<BoxStream<'static, Result<LogLine>>> {
+        self.container_logs(id, options).await
+    }
+
+    async fn last_lines(&self, id: &EngineId, lines: usize) -> Result<Vec<String>> {
+        self.last_log_lines(id, lines).await
+    }
+
+    async fn send_files(&self, id: &EngineId, files: &[SentFile]) -> Result<()> {
+        self.put_files(id, files).await
+    }
+
+    async fn copy_from(&self, id: &EngineId, path: &str) -> Result<BoxStream<'static, Result<Bytes>>> {
+        self.get_files(id, path).await
+    }
+
+    async fn exec(&self, id: &EngineId, request: &ExecRequest) -> Result<Session> {
+        self.exec_inside(id, request).await
+    }
+
+    async fn attach(&self, id: &EngineId) -> Result<Session> {
+        self.attach_container(id).await
+    }
+
+    async fn wait(&self, id: &EngineId) -> Result<ExitStatus> {
+        self.wait_container(id).await
+    }
+
+    async fn image(&self, name: &str) -> Result<Option<Image>> {
+        self.find_image(name).await
+    }
+
+    async fn images(&self, filter: &str) -> Result<Vec<Image>> {
+        self.list_images(filter).await
+    }
+
+    async fn pull(
         &self,
-        _: &eru_types::EngineId,
-        _: crate::LogOptions,
-    ) -> Result<futures::stream::BoxStream<'static, Result<crate::LogLine>>> {
-        Err(self.cannot("logs"))
+        name: &str,
+        login: Option<&RegistryLogin>,
+    ) -> Result<BoxStream<'static, Result<PullProgress>>> {
+        self.pull_image(name, login).await
     }
-    async fn last_lines(&self, _: &eru_types::EngineId, _: usize) -> Result<Vec<String>> {
-        Err(self.cannot("logs"))
+
+    async fn remove_image(&self, name: &str) -> Result<Vec<String>> {
+        self.delete_image(name).await
+    }
+
+    async fn prune_images(&self) -> Result<()> {
+        self.delete_dangling_images().await
+    }
+
+    async fn networks(&self, driver: &str) -> Result<Vec<Network>> {
+        self.list_networks(driver).await
+    }
+
+    async fn connect(&self, network: &str, id: &EngineId, ipv4: &str, ipv6: &str) -> Result<Vec<String>> {
+        self.join_network(network, id, ipv4, ipv6).await
+    }
+
+    async fn disconnect(&self, network: &str, id: &EngineId, force: bool) -> Result<()> {
+        self.leave_network(network, id, force).await
     }
 }

@@ -1,0 +1,91 @@
+//! Networks of the daemon.
+
+use super::{
+    call::Call,
+    fault::Fault,
+    inspect::Joined,
+    joins::{endpoint, with_addresses},
+    runtime::Docker,
+    target::Target,
+};
+use crate::port::*;
+use bollard::models::{NetworkConnectRequest, NetworkDisconnectRequest};
+use eru_types::EngineId;
+use http::StatusCode;
+use serde::Deserialize;
+use serde_json::json;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Found {
+    name: String,
+    #[serde(rename = "IPAM", default)]
+    ipam: Ipam,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Ipam {
+    #[serde(default)]
+    config: Option<Vec<Pool>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Pool {
+    #[serde(default)]
+    subnet: String,
+}
+
+impl Docker {
+    pub(super) async fn list_networks(&self, driver: &str) -> Result<Vec<Network>> {
+        let target = Target::new(&["networks"]);
+        let target =
+            if driver.is_empty() { target } else { target.with("filters", json!({"driver": [driver]}).to_string()) };
+        let found: Vec<Found> = self.transport.json(Call::get(target)).await.map_err(|fault| self.error(fault))?;
+        let network = |found: Found| {
+            let pools = found.ipam.config.unwrap_or_default();
+            Network {
+                name: found.name,
+                subnets: pools.into_iter().map(|pool| pool.subnet).filter(|s| !s.is_empty()).collect(),
+            }
+        };
+        Ok(found.into_iter().map(network).collect())
+    }
+
+    /// # Cost
+    /// Two round trips: which addresses it got only its description says.
+    pub(super) async fn join_network(
+        &self,
+        network: &str,
+        id: &EngineId,
+        ipv4: &str,
+        ipv6: &str,
+    ) -> Result<Vec<String>> {
+        let wanted =
+            [ipv4, ipv6].map(|address| endpoint(network, address).map(|_| Some(address).filter(|a| !a.is_empty())));
+        let [ipv4, ipv6] = wanted;
+        let (ipv4, ipv6) = (ipv4?, ipv6?);
+        let settings = (ipv4.is_some() || ipv6.is_some()).then(|| with_addresses(ipv4, ipv6));
+        let body = NetworkConnectRequest { container: id.to_string(), endpoint_config: settings };
+        let call = Call::post(Target::new(&["networks", network, "connect"])).json(&body);
+        self.transport.done(call).await.map_err(|fault| self.of_network(fault, network, id))?;
+        let found = self.look(id.as_str()).await.map_err(self.error_of(id))?;
+        let joined = found.network_settings.networks.unwrap_or_default();
+        Ok(joined.get(network).into_iter().flatten().flat_map(Joined::addresses).collect())
+    }
+
+    pub(super) async fn leave_network(&self, network: &str, id: &EngineId, force: bool) -> Result<()> {
+        let body = NetworkDisconnectRequest { container: id.to_string(), force: Some(force) };
+        let call = Call::post(Target::new(&["networks", network, "disconnect"])).json(&body);
+        self.transport.done(call).await.map_err(|fault| self.of_network(fault, network, id))
+    }
+
+    fn of_network(&self, fault: Fault, network: &str, id: &EngineId) -> Error {
+        match fault {
+            fault if fault.says(StatusCode::NOT_FOUND, "No such container") => Error::NotFound(id.to_string()),
+            Fault::Refused { message, .. } => Error::Invalid(format!("network {network:?}: {message}")),
+            other => self.error(other),
+        }
+    }
+}
