@@ -8,6 +8,7 @@ use crate::context::{Context, Requests};
 use crate::error::CliError;
 use eru_api::pb;
 use eru_client::CoreRpc;
+use std::os::fd::BorrowedFd;
 use tokio::io::{AsyncWriteExt as _, Stderr, Stdout};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
@@ -69,12 +70,13 @@ pub(crate) async fn converse<M: Clone>(
 struct Raw<'a> {
     context: &'a Context,
     // Read by nobody: it acts when it goes.
-    _mode: RawMode,
+    _mode: RawMode<BorrowedFd<'static>>,
 }
 
 impl<'a> Raw<'a> {
     fn enter(context: &'a Context) -> Result<Self, CliError> {
-        let mode = RawMode::enter().map_err(|error| CliError::Failed(format!("cannot set the terminal: {error}")))?;
+        let mode = RawMode::enter(rustix::stdio::stdin())
+            .map_err(|error| CliError::Failed(format!("cannot set the terminal: {error}")))?;
         context.log.set_raw(true);
         Ok(Self { context, _mode: mode })
     }
