@@ -53,7 +53,7 @@ pub async fn a_pipe_to_its_end() {
         received.extend_from_slice(&message.input);
     }
     writer.await.unwrap();
-    assert_eq!((received[0], &received[1..] == sent), (0x80, true));
+    assert_eq!((received[0], received[1..] == sent[..]), (0x80, true));
 
     call.output(ID, Stdout, b"out \xff\0\r\n").await;
     call.output(ID, Stderr, b"err").await;

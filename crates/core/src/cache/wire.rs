@@ -4,7 +4,7 @@ use super::WorkloadView;
 use bytes::Bytes;
 use eru_api::pb;
 use eru_runtime::RuntimeKind;
-use eru_types::{ExitStatus, Resources, labels, meta::Meta};
+use eru_types::{Allotment, ExitStatus, MemoryBytes, Resources, Volume, labels, meta::Meta};
 use std::collections::BTreeMap;
 
 /// The workload, with its shown status.
@@ -28,7 +28,7 @@ pub(crate) fn workload_with(view: &WorkloadView, status: pb::WorkloadStatus) -> 
         labels: spec.labels.as_map().clone(),
         publish: publish(view, &status.networks),
         image: spec.image.clone(),
-        resource: Some(to_pb_resource(&placement.resources)),
+        resource: Some(to_pb_resource(&placement.resources, &placement.allotment)),
         create_time: placement.created_at_ms / 1000,
         env: spec.env.clone(),
         runtime: view.life.runtime.clone(),
@@ -72,16 +72,33 @@ fn to_pb_exit(exit: ExitStatus) -> pb::ExitStatus {
 }
 
 /// What a workload has been given.
-pub fn to_pb_resource(resources: &Resources) -> pb::Resource {
+pub fn to_pb_resource(resources: &Resources, allotment: &Allotment) -> pb::Resource {
+    let volumes = |volumes: &[Volume]| volumes.iter().map(ToString::to_string).collect();
+    let plan = |plan: &BTreeMap<String, BTreeMap<String, u64>>| plan.iter().map(|(volume, devices)| (volume.clone(), to_pb_devices(devices))).collect();
     pb::Resource {
         cpu_quota_limit: resources.cpu_limit.cores(),
         cpu_quota_request: resources.cpu_request.cores(),
+        cpu: allotment.cores.iter().map(|(core, pieces)| (core.clone(), (*pieces).try_into().unwrap_or(i32::MAX))).collect(),
         memory_limit: resources.memory_limit.wire(),
         memory_request: resources.memory_request.wire(),
         storage_limit: resources.storage_limit.wire(),
         storage_request: resources.storage_request.wire(),
-        ..pb::Resource::default()
+        volumes_limit: volumes(&allotment.volumes_limit),
+        volumes_request: volumes(&allotment.volumes_request),
+        volume_plan_limit: plan(&allotment.volume_plan_limit),
+        volume_plan_request: plan(&allotment.volume_plan_request),
     }
+}
+
+/// Without the devices of its volumes.
+pub(crate) fn without_plans(mut resource: pb::Resource) -> pb::Resource {
+    resource.volume_plan_limit.clear();
+    resource.volume_plan_request.clear();
+    resource
+}
+
+fn to_pb_devices(devices: &BTreeMap<String, u64>) -> pb::Volume {
+    pb::Volume { volume: devices.iter().map(|(device, bytes)| (device.clone(), MemoryBytes(*bytes).wire())).collect() }
 }
 
 /// The word for a placement's state.

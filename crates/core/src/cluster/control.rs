@@ -1,6 +1,6 @@
 //! Starting, stopping and restarting workloads that are there.
 
-use super::{Cluster, Error, Result, fence::Owner, workload::distinct};
+use super::{Cluster, Error, Result, fence::Owner, hook::Hooks, workload::distinct};
 use crate::record::PlacementState;
 use eru_api::pb;
 use futures::{StreamExt, stream};
@@ -56,6 +56,8 @@ impl ControlRequest {
 pub struct ControlOutcome {
     /// The engine id, as it was asked for.
     pub id: String,
+    /// What its hooks said.
+    pub hook: Vec<u8>,
     /// Why it failed; empty = done.
     pub error: String,
 }
@@ -77,11 +79,12 @@ impl Cluster {
             let one = |id: String| {
                 let (cluster, request) = (cluster.clone(), request.clone());
                 async move {
-                    let error = match cluster.control_one(&id, &request).await {
+                    let mut hook = Vec::new();
+                    let error = match cluster.control_one(&id, &request, &mut hook).await {
                         Ok(()) => String::new(),
                         Err(error) => error.to_string(),
                     };
-                    ControlOutcome { id, error }
+                    ControlOutcome { id, hook, error }
                 }
             };
             let mut done = stream::iter(request.ids.clone()).map(one).buffer_unordered(at_a_time);
@@ -93,7 +96,7 @@ impl Cluster {
         Ok(receiver)
     }
 
-    async fn control_one(&self, id: &str, request: &ControlRequest) -> Result<()> {
+    async fn control_one(&self, id: &str, request: &ControlRequest, output: &mut Vec<u8>) -> Result<()> {
         let control = request.control.ok_or_else(|| Error::Invalid("Unknown control type".into()))?;
         let (current, _held) = self.hold_workload(id).await?;
         current.check_owner(request.owner.as_ref())?;
@@ -106,15 +109,21 @@ impl Cluster {
             return Err(Error::Precondition(format!("workload {} is being removed", placement.name)));
         }
         let id = placement.engine_id.as_ref().ok_or_else(|| Error::no_workload(id))?;
-        let view = self.cache.node(&placement.node).ok_or_else(|| Error::no_node(&placement.node))?;
-        let engine = self.engines.open(&view.record.record)?;
+        let engine = self.engine_of(&placement.node)?;
         let grace = if request.force { Duration::ZERO } else { STOP_GRACE };
-        let _slot = engine.slot().await;
+        let hook = &placement.spec.hook;
+        let hooks = |what, commands| Hooks { what, commands, force: hook.force && !request.force };
         if control != Control::Start {
+            self.run_hooks(&engine, placement, id, hooks("before_stop", &hook.before_stop), output).await?;
+            let _slot = engine.slot().await;
             self.engine_call(engine.runtime.stop(id, grace)).await?;
         }
         if control != Control::Stop {
-            self.engine_call(engine.runtime.start(id)).await?;
+            {
+                let _slot = engine.slot().await;
+                self.engine_call(engine.runtime.start(id)).await?;
+            }
+            self.run_hooks(&engine, placement, id, hooks("after_start", &hook.after_start), output).await?;
         }
         Ok(())
     }

@@ -6,6 +6,8 @@
 pub use super::execute::DeployOutcome;
 use super::{
     Cluster, Error, Result,
+    execute::Supplies,
+    needs,
     planner::{Answer, Job, Planned},
     request::{DeployRequest, Spread},
 };
@@ -37,11 +39,12 @@ impl Cluster {
     ///
     /// # Cancel safety
     /// Dropping the future stops a deploy that is not committed yet, and no other.
-    pub async fn deploy(self: &Arc<Self>, request: DeployRequest) -> Result<mpsc::Receiver<DeployOutcome>> {
+    pub async fn deploy(self: &Arc<Self>, mut request: DeployRequest) -> Result<mpsc::Receiver<DeployOutcome>> {
         let Spread::By(strategy) = request.spread else {
             return Err(Error::Invalid("deploy method not support yet".into()));
         };
         self.check_pod(&request).await?;
+        self.settle_log(&mut request);
         check_size(&request, &self.core_id, &self.instance)?;
         let outcomes_max = match strategy {
             Strategy::Auto | Strategy::Global | Strategy::Drained => request.count,
@@ -72,6 +75,13 @@ impl Cluster {
         }
         if request.content == Content::Command {
             let nodes = self.cache.nodes(Some(pod));
+            let mut takers = nodes.iter().filter(|node| node.record.runs_commands).peekable();
+            if takers.peek().is_some()
+                && takers.all(|node| !node.record.runs_images)
+                && let Some(what) = needs::of_containers(&request.spec, &request.allotment, &request.files)
+            {
+                return Err(Error::Invalid(format!("{what}: the nodes of pod \"{pod}\" run plain commands, which have none")));
+            }
             if !nodes.iter().any(|node| node.record.runs_commands) {
                 return Err(Error::Invalid(format!(
                     "image is empty: none of the {} nodes of pod \"{pod}\" runs plain commands",
@@ -81,10 +91,19 @@ impl Cluster {
         }
         Ok(())
     }
+
+    /// Where the output of a workload goes that is deployed for debugging.
+    pub(crate) fn settle_log(&self, request: &mut DeployRequest) {
+        if request.debug && request.content == Content::Image {
+            let (docker, extras) = (&self.settings.docker, &mut request.spec.extras);
+            extras.log_driver.clone_from(&docker.log_type);
+            extras.log_options.extend(docker.log_config.clone());
+        }
+    }
 }
 
 /// Refuses a record that the store would not take, before anything is done.
-fn check_size(request: &DeployRequest, core_id: &str, instance: &str) -> Result<()> {
+pub(crate) fn check_size(request: &DeployRequest, core_id: &str, instance: &str) -> Result<()> {
     let longest = |what: &str| -> Result<NodeName> {
         NodeName::new("n".repeat(63)).map_err(|e| Error::Internal(format!("{what}: {e}")))
     };
@@ -188,11 +207,12 @@ impl Deploy {
         }
         for planned in by_node.into_values() {
             let (cluster, outcomes, room) = (self.cluster.clone(), self.outcomes.clone(), room.clone());
+            let supplies = Supplies::new(self.request.files.clone());
             self.cluster.tasks.go_on(async move {
                 // Twice as many as the engine takes: while half of them are in the engine the others are in the store.
                 let at_a_time = cluster.settings.max_concurrency.max(1) * 2;
                 let mut done =
-                    stream::iter(planned).map(|planned| cluster.execute(planned)).buffer_unordered(at_a_time);
+                    stream::iter(planned).map(|planned| cluster.execute(planned, &supplies)).buffer_unordered(at_a_time);
                 while let Some(outcome) = done.next().await {
                     let _ = outcomes.send(outcome).await;
                 }

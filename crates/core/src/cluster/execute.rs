@@ -2,24 +2,34 @@
 //!
 //! | step | written before it | if the core dies after it |
 //! | --- | --- | --- |
+//! | the engine has, or fetches, the image | `planned` | recovery undoes it; the image stays |
 //! | the engine creates | `planned` | recovery finds it by name and undoes it |
+//! | its files are put in | `planned` | recovery undoes it: the files are kept nowhere else |
 //! | `created` and the index are written | - | recovery starts it |
 //! | the engine starts | `created` | recovery starts it again, which is no error |
-//! | `running` is written | - | nothing is left to do |
+//! | its hooks are run inside | `created` | recovery runs all of them again: each runs at least once |
+//! | `running` is written; of a replacement, the old one's `removing` with it | - | nothing, or the old one is removed |
 //!
 //! A step that fails is undone: `removing` is written, the engine removes what it has, and placement, index and report go
 //! in one transaction. If the engine does not answer, `removing` stays, and recovery goes on when it does.
 
-use super::{Cluster, Error, Result, engines::Engine, planner::Planned, read::read, writer::Write};
+use super::{
+    Cluster, Error, Result, create::create_request, engines::Engine, hook::Hooks, needs, planner::Planned, read::read,
+    writer::Write,
+};
 use crate::{
     keys,
     record::{self, IndexRecord, Placement, PlacementState, Versioned},
 };
 use bytes::Bytes;
 use eru_kv::{Error as StoreError, Guard, Op, Revision};
-use eru_runtime::{CreateRequest, Error as RuntimeError};
-use eru_types::{EngineId, NodeName, Resources, WorkloadName};
-use std::collections::BTreeMap;
+use eru_runtime::SentFile;
+use eru_types::{Allotment, EngineId, NodeName, Resources, WorkloadName};
+use std::{collections::BTreeMap, sync::Arc};
+use tokio::sync::OnceCell;
+
+/// How often it is tried again to write that a replacement runs, when another core writes the old one in between.
+const CONFLICTS_MAX: usize = 8;
 
 /// What became of one instance of a deploy.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -34,8 +44,12 @@ pub struct DeployOutcome {
     pub id: Option<EngineId>,
     /// What it takes.
     pub resources: Resources,
+    /// Its cores and volumes.
+    pub allotment: Allotment,
     /// Network name to `ip:port,ip:port`.
     pub publish: BTreeMap<String, String>,
+    /// What its hooks said.
+    pub hook: Vec<u8>,
     /// Why it failed; empty = it runs.
     pub error: String,
     /// The deploy.
@@ -55,7 +69,9 @@ impl DeployOutcome {
             node: Some(placement.node.clone()),
             id: placement.engine_id.clone(),
             resources: placement.resources,
+            allotment: placement.allotment.clone(),
             publish: BTreeMap::new(),
+            hook: Vec::new(),
             error: String::new(),
             op_id: placement.op_id.clone(),
         }
@@ -90,14 +106,37 @@ impl From<TakenOver> for Error {
     }
 }
 
+/// What instances of one deploy on one node share, besides what their placements say.
+#[derive(Default)]
+pub(crate) struct Supplies {
+    /// Files that each of them gets.
+    pub(crate) files: Arc<[SentFile]>,
+    /// Whether the node has the image, found out once; or why not.
+    image: OnceCell<Result<(), Arc<Error>>>,
+}
+
+impl Supplies {
+    pub(crate) fn new(files: Arc<[SentFile]>) -> Self {
+        Self { files, image: OnceCell::new() }
+    }
+}
+
 impl Cluster {
     /// Makes a committed placement run. The outcome is final: what failed is undone, or will be.
-    pub(crate) async fn execute(&self, planned: Planned) -> DeployOutcome {
+    pub(crate) async fn execute(self: &Arc<Self>, planned: Planned, supplies: &Supplies) -> DeployOutcome {
         let Planned { placement, revision, held } = planned;
         let mut current = Current { placement, revision };
         self.fault("deploy.planned").await;
-        let made = self.make(&mut current).await;
-        let mut outcome = DeployOutcome::of(&current.placement);
+        let outcome = self.make_or_undo(&mut current, supplies).await;
+        drop(held);
+        outcome
+    }
+
+    /// What is done with a placement that is written, by whoever holds its lock.
+    pub(crate) async fn make_or_undo(self: &Arc<Self>, current: &mut Current, supplies: &Supplies) -> DeployOutcome {
+        let mut hook = Vec::new();
+        let made = self.make(current, supplies, &mut hook).await;
+        let mut outcome = DeployOutcome { hook, ..DeployOutcome::of(&current.placement) };
         match made {
             Ok(publish) => {
                 outcome.publish = publish;
@@ -107,31 +146,47 @@ impl Cluster {
                 outcome.error = error.to_string();
                 tracing::info!(workload = %current.placement.name, node = %current.placement.node, %error, "deploy failed");
                 if !matches!(error, Error::Conflict(_)) {
-                    self.undo(current).await;
+                    // What is not undone now is said in the log, and is recovery's.
+                    let _ = self.undo(current.clone()).await;
                 }
                 outcome.id = None;
             }
         }
-        drop(held);
         outcome
     }
 
-    async fn make(&self, current: &mut Current) -> Result<BTreeMap<String, String>> {
-        let node = &current.placement.node;
-        let view = self.cache.node(node).ok_or_else(|| Error::no_node(node))?;
+    async fn make(
+        self: &Arc<Self>,
+        current: &mut Current,
+        supplies: &Supplies,
+        hook: &mut Vec<u8>,
+    ) -> Result<BTreeMap<String, String>> {
+        let placement = &current.placement;
+        let view = self.cache.node(&placement.node).ok_or_else(|| Error::no_node(&placement.node))?;
         let engine = self.engines.open(&view.record.record)?;
-        let id = self.create(&engine, &current.placement).await?;
+        if !view.record.runs_images
+            && let Some(what) = needs::of_containers(&placement.spec, &placement.allotment, &supplies.files)
+        {
+            return Err(Error::Invalid(format!("{what}: node {} runs plain commands, which have none", placement.node)));
+        }
+        let image = async {
+            let ensured = self.ensure_image(&placement.node, &engine, &placement.spec.image).await;
+            ensured.map_err(Arc::new)
+        };
+        if let Err(error) = supplies.image.get_or_init(async || image.await).await {
+            return Err(again(error));
+        }
+        let request = create_request(placement, &view.record, &self.settings.docker);
+        let id = {
+            let _slot = engine.slot().await;
+            self.engine_call(engine.runtime.create(&request)).await?
+        };
         self.fault("deploy.engine_created").await;
+        self.put_files(&engine, &id, &supplies.files).await?;
+        self.fault("deploy.files_put").await;
         self.note_created(current, id).await?;
         self.fault("deploy.created").await;
-        self.start_created(&engine, current).await
-    }
-
-    /// Has the engine create it, or find it by its name.
-    async fn create(&self, engine: &Engine, placement: &Placement) -> Result<EngineId> {
-        let request = create_request(placement);
-        let _slot = engine.slot().await;
-        self.engine_call(engine.runtime.create(&request)).await
+        self.start_created(&engine, current, hook).await
     }
 
     /// Writes that the engine has it, with the index from its id.
@@ -145,23 +200,57 @@ impl Cluster {
         self.advance(current, next, vec![index]).await
     }
 
-    /// Starts what was created, and writes that it runs.
+    /// Starts what was created, runs its hooks, and writes that it runs. What the hooks say is added to `hook`.
     pub(crate) async fn start_created(
         &self,
         engine: &Engine,
         current: &mut Current,
+        hook: &mut Vec<u8>,
     ) -> Result<BTreeMap<String, String>> {
         let id = current.placement.engine_id.clone();
         let id = id.ok_or_else(|| Error::Internal(format!("{} is created without an id", current.placement.name)))?;
+        self.before_start(engine, &current.placement, &id).await?;
         {
             let _slot = engine.slot().await;
             self.engine_call(engine.runtime.start(&id)).await?;
         }
         self.fault("deploy.engine_started").await;
+        let hooks = &current.placement.spec.hook;
+        for (what, commands) in [("after_create", &hooks.after_create), ("after_start", &hooks.after_start)] {
+            let hooks = Hooks { what, commands, force: hooks.force };
+            self.run_hooks(engine, &current.placement, &id, hooks, hook).await?;
+        }
+        self.fault("deploy.hooks_run").await;
+        self.note_running(current).await?;
+        self.publish(engine, &current.placement, &id).await
+    }
+
+    /// Writes that it runs. What it replaces is `removing` from the same moment on.
+    async fn note_running(&self, current: &mut Current) -> Result<()> {
         let mut next = current.placement.clone();
         next.state = PlacementState::Running;
-        self.advance(current, next, Vec::new()).await?;
-        self.publish(engine, &current.placement, &id).await
+        let Some(replaced) = next.replaces.take() else { return self.advance(current, next, Vec::new()).await };
+        for _ in 0..CONFLICTS_MAX {
+            // It may have been removed or forgotten meanwhile, through another core.
+            let old = self.stored(&next.node, &replaced.name).await?;
+            let (mut guards, mut ops) = (Vec::new(), Vec::new());
+            if let Some(mut old) = old {
+                guards.push(old.guard());
+                old.placement.state = PlacementState::Removing;
+                old.placement.core.clone_from(&self.instance);
+                ops.push(Op::put(old.key(), record::encode(&old.placement)));
+            }
+            match self.advance_guarded(current, next.clone(), guards, ops).await {
+                Err(Error::Conflict(_)) => {
+                    let ours = self.stored(&next.node, &next.name).await?;
+                    if ours.is_none_or(|ours| ours.revision != current.revision) {
+                        return Err(TakenOver.into());
+                    }
+                }
+                outcome => return outcome,
+            }
+        }
+        Err(Error::Unavailable(format!("workload {} is changed by others again and again", replaced.name)))
     }
 
     /// Where its ports are reached, as far as the engine knows now.
@@ -185,11 +274,23 @@ impl Cluster {
         &self,
         current: &mut Current,
         next: Versioned<Placement>,
+        ops: Vec<Op>,
+    ) -> Result<()> {
+        self.advance_guarded(current, next, Vec::new(), ops).await
+    }
+
+    /// As [`Cluster::advance`], if `guards` hold as well.
+    pub(crate) async fn advance_guarded(
+        &self,
+        current: &mut Current,
+        next: Versioned<Placement>,
+        mut guards: Vec<Guard>,
         mut ops: Vec<Op>,
     ) -> Result<()> {
         let value = record::encode(&next);
+        guards.push(current.guard());
         ops.push(Op::put(current.key(), value.clone()));
-        let written = match self.tasks.writer.write(Write { guards: vec![current.guard()], ops }).await {
+        let written = match self.tasks.writer.write(Write { guards, ops }).await {
             Err(error) if is_undecided(&error) => match self.written(&current.key(), &value).await {
                 Some(revision) => Some(revision),
                 None => return Err(error),
@@ -207,55 +308,6 @@ impl Cluster {
         (kv.value == value).then_some(kv.mod_revision)
     }
 
-    /// Takes back whatever there is of a placement. What cannot be taken back now is left `removing` for recovery.
-    pub(crate) async fn undo(&self, mut current: Current) {
-        let name = current.placement.name.clone();
-        if let Err(error) = self.undo_steps(&mut current).await {
-            tracing::warn!(workload = %name, node = %current.placement.node, %error, "not undone yet; recovery goes on with it");
-        }
-    }
-
-    async fn undo_steps(&self, current: &mut Current) -> Result<()> {
-        if current.placement.state != PlacementState::Removing {
-            let mut next = current.placement.clone();
-            next.state = PlacementState::Removing;
-            self.advance(current, next, Vec::new()).await?;
-        }
-        self.fault("undo.removing").await;
-        self.remove_from_engine(&current.placement, true).await?;
-        self.fault("undo.engine_removed").await;
-        self.forget(current, Vec::new()).await?;
-        self.fault("undo.gone").await;
-        Ok(())
-    }
-
-    /// Has the engine remove it, found by id or by name; what is not there is no error.
-    pub(crate) async fn remove_from_engine(&self, placement: &Placement, force: bool) -> Result<()> {
-        let view = self.cache.node(&placement.node).ok_or_else(|| Error::no_node(&placement.node))?;
-        let engine = self.engines.open(&view.record.record)?;
-        let _slot = engine.slot().await;
-        let id = match &placement.engine_id {
-            Some(id) => Some(id.clone()),
-            None => self.engine_call(engine.runtime.find(&placement.name)).await?,
-        };
-        let Some(id) = id else { return Ok(()) };
-        match self.engine_call(engine.runtime.remove(&id, force)).await {
-            Err(Error::Runtime(RuntimeError::NotFound(_))) => Ok(()),
-            outcome => outcome,
-        }
-    }
-
-    /// Removes placement, index and report in one transaction.
-    pub(crate) async fn forget(&self, current: &Current, mut ops: Vec<Op>) -> Result<()> {
-        ops.push(Op::delete(current.key()));
-        if let Some(id) = &current.placement.engine_id {
-            ops.push(Op::delete(keys::index(id)));
-            ops.push(Op::delete(keys::status(&current.placement.node, id)));
-        }
-        let written = self.tasks.writer.write(Write { guards: vec![current.guard()], ops }).await?;
-        written.map(drop).ok_or(TakenOver.into())
-    }
-
     /// Bounds a call to an engine in time.
     pub(crate) async fn engine_call<T>(&self, call: impl Future<Output = eru_runtime::Result<T>>) -> Result<T> {
         let patience = self.settings.global_timeout;
@@ -271,38 +323,12 @@ impl Cluster {
     }
 }
 
+/// An error that several instances share, for one of them.
+fn again(error: &Error) -> Error {
+    if super::is_silence(error) { Error::Unavailable(error.to_string()) } else { Error::Precondition(error.to_string()) }
+}
+
 /// Whether a write may have happened, although the store did not say so.
 fn is_undecided(error: &Error) -> bool {
     matches!(error, Error::Store(StoreError::Unavailable { maybe_done: true, .. }))
-}
-
-/// What the engine is asked for.
-pub(crate) fn create_request(placement: &Placement) -> CreateRequest {
-    let spec = &placement.spec;
-    let user = spec.env.iter().filter_map(|pair| pair.split_once('='));
-    let ours = [
-        ("APP_NAME", placement.app().to_string()),
-        ("ERU_POD", placement.pod.to_string()),
-        ("ERU_NODE_NAME", placement.node.to_string()),
-        ("ERU_WORKLOAD_SEQ", placement.seq.to_string()),
-        ("ERU_MEMORY", placement.resources.memory_limit.to_string()),
-        ("ERU_STORAGE", placement.resources.storage_limit.to_string()),
-    ];
-    let env = user.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    CreateRequest {
-        name: placement.name.clone(),
-        labels: spec.labels.clone(),
-        image: spec.image.clone(),
-        command: spec.command.clone(),
-        env: env.chain(ours.map(|(name, value)| (name.to_owned(), value))).collect(),
-        dir: spec.dir.clone(),
-        user: spec.user.clone(),
-        resources: placement.resources,
-        allotment: placement.allotment.clone(),
-        networks: spec.networks.clone(),
-        publish: spec.publish.iter().filter_map(|port| port.parse().ok()).collect(),
-        restart: spec.restart.clone(),
-        privileged: spec.privileged,
-        extras: spec.extras.clone(),
-    }
 }

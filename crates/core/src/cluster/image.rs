@@ -23,6 +23,22 @@ pub(crate) fn check(image: &str) -> Result<()> {
     )))
 }
 
+/// Where images without a host in their name come from, as Docker has it.
+const REGISTRY: &str = "docker.io";
+
+/// The registry that an image comes from.
+pub(crate) fn registry(image: &str) -> &str {
+    match image.split_once('/') {
+        Some((host, _)) if is_registry(host) => host,
+        _ => REGISTRY,
+    }
+}
+
+/// Whether the first part of a name is a host, and not a part of the path.
+fn is_registry(first: &str) -> bool {
+    first.contains(['.', ':']) || first == "localhost"
+}
+
 fn is_reference(image: &str) -> bool {
     let (named, digest) = image.split_once('@').map_or((image, None), |(named, digest)| (named, Some(digest)));
     let (path, tag) = match named.rsplit_once(':') {
@@ -30,7 +46,7 @@ fn is_reference(image: &str) -> bool {
         _ => (named, None),
     };
     let (host, names) = match path.split_once('/') {
-        Some((first, rest)) if first.contains(['.', ':']) || first == "localhost" => (Some(first), rest),
+        Some((first, rest)) if is_registry(first) => (Some(first), rest),
         _ => (None, path),
     };
     host.is_none_or(is_host)
@@ -70,6 +86,19 @@ fn is_digest(digest: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn registries() {
+        for (image, want) in [
+            ("nginx", "docker.io"),
+            ("projecteru2/agent:1", "docker.io"),
+            ("localhost/a/b", "localhost"),
+            ("127.0.0.1:5000/web:1", "127.0.0.1:5000"),
+            ("registry.example.org/team/app", "registry.example.org"),
+        ] {
+            assert_eq!(registry(image), want);
+        }
+    }
 
     #[test]
     fn references() {

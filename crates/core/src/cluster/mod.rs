@@ -5,25 +5,40 @@ pub mod capacity;
 pub(crate) mod clock;
 mod command_line;
 pub mod control;
+pub mod copy;
+mod create;
 pub mod deploy;
 pub mod dissociate;
 pub mod engines;
 mod error;
+pub mod exec;
 pub(crate) mod execute;
 pub mod fence;
+mod files;
+mod hook;
 mod image;
+pub mod images;
+pub mod lambda;
 mod locks;
 pub mod logs;
+pub mod networks;
+mod needs;
 pub mod node;
 mod planner;
 pub mod pod;
+pub mod pool;
+mod pull;
 pub(crate) mod read;
 pub mod remove;
+pub mod replace;
 pub mod request;
+pub mod send;
 pub mod status;
+mod target;
 pub mod tasks;
 #[cfg(test)]
 mod tests;
+mod undo;
 mod workload;
 mod writer;
 
@@ -60,6 +75,10 @@ pub struct Cluster {
     pub statuses: status::StatusWriter,
     /// The leases of the nodes' agents.
     pub agents: agent::Agents,
+    /// Room for calls that take long.
+    pub pools: pool::Pools,
+    /// The runs to the end that a task of this core works on.
+    pub runs: lambda::Runs,
     /// Limits and times.
     pub settings: crate::options::Settings,
 }

@@ -94,7 +94,7 @@ impl Cluster {
         Ok(receiver)
     }
 
-    async fn remove_one(&self, id: &str, request: &RemoveRequest) -> Result<()> {
+    pub(super) async fn remove_one(&self, id: &str, request: &RemoveRequest) -> Result<()> {
         let (mut current, _held) = self.hold_workload(id).await?;
         current.check_owner(request.owner.as_ref())?;
         let before = current.placement.state;
@@ -129,6 +129,7 @@ impl Cluster {
     /// What is left to do once the engine has removed it.
     pub(crate) async fn finish_removal(&self, current: &Current) -> Result<()> {
         self.fault("remove.engine_removed").await;
+        self.give_place_back(&current.placement).await?;
         self.forget(current, Vec::new()).await?;
         self.fault("remove.gone").await;
         tracing::debug!(workload = %current.placement.name, node = %current.placement.node, "removed");

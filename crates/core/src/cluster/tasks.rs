@@ -10,6 +10,7 @@ use super::{
     fence::Fences,
     locks::Locks,
     planner::{self, Job},
+    pull::Pulls,
     writer::Writer,
 };
 use crate::{cache::Cache, fault::Faults, parts::Parts};
@@ -48,6 +49,7 @@ pub struct Tasks {
     pub(crate) locks: Locks,
     pub(crate) owner_locks: Locks,
     pub(crate) fences: Arc<Fences>,
+    pub(crate) pulls: Pulls,
     pub(crate) faults: Faults,
 }
 
@@ -82,8 +84,14 @@ impl Tasks {
             locks,
             owner_locks: Locks::default(),
             fences,
+            pulls: Pulls::default(),
             faults,
         }
+    }
+
+    /// Until no more operations are taken.
+    pub(crate) async fn stopping(&self) {
+        self.stopping.cancelled().await;
     }
 
     /// Runs `operation` to its end, whoever stops waiting for it; only [`Tasks::stop`] ends it early.

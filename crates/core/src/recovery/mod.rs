@@ -5,6 +5,7 @@
 //! | `planned` | undone: its client was told nothing | undone |
 //! | `created` | started, and `running`; undone if it cannot be started | undone: its client was told that it failed |
 //! | `running` | left alone | left alone |
+//! | any, of a run to the end | undone: nobody is left who waits for it | undone |
 //! | `removing` | removed from the engine, then gone; tried again while the node does not answer | the same |
 //!
 //! The second column also is what a removal for a node that did not answer comes to: it waits here until the node is back.

@@ -45,7 +45,9 @@ pub(super) async fn look(cluster: &Arc<Cluster>, alone: bool) -> Result<usize> {
     }
     let abandoned = |view: &Arc<WorkloadView>| {
         let placement = &view.placement;
-        placement.state != PlacementState::Running
+        // A run to the end is nobody's once its core is gone, even while it runs.
+        let forsaken = placement.spec.lambda && !cluster.runs.contains(&placement.name);
+        (placement.state != PlacementState::Running || forsaken)
             && (placement.core == cluster.instance || !live.contains(&placement.core))
     };
     let views: Vec<_> = cluster.cache.placements().into_iter().filter(abandoned).collect();
@@ -95,11 +97,12 @@ async fn recover_held(cluster: &Cluster, mut current: Current) -> Result<bool> {
         cluster.advance(&mut current, next, Vec::new()).await?;
         cluster.fault("recover.taken_over").await;
     }
+    let lambda = current.placement.spec.lambda;
     match current.placement.state {
-        PlacementState::Running => Ok(false),
-        PlacementState::Created if !ours => finish(cluster, current).await,
-        PlacementState::Planned | PlacementState::Created => {
-            cluster.undo(current).await;
+        PlacementState::Running if !lambda => Ok(false),
+        PlacementState::Created if !ours && !lambda => finish(cluster, current).await,
+        PlacementState::Planned | PlacementState::Created | PlacementState::Running => {
+            cluster.undo(current).await?;
             Ok(true)
         }
         PlacementState::Removing => {
@@ -113,9 +116,9 @@ async fn recover_held(cluster: &Cluster, mut current: Current) -> Result<bool> {
 /// Starts what a dead core had created.
 async fn finish(cluster: &Cluster, mut current: Current) -> Result<bool> {
     let node = current.placement.node.clone();
-    let view = cluster.cache.node(&node).ok_or_else(|| Error::no_node(&node))?;
-    let engine = cluster.engines.open(&view.record.record)?;
-    match cluster.start_created(&engine, &mut current).await {
+    let engine = cluster.engine_of(&node)?;
+    // Whom the hooks had told is gone.
+    match cluster.start_created(&engine, &mut current, &mut Vec::new()).await {
         Ok(_) => {
             tracing::info!(workload = %current.placement.name, node = %node, "finished what a dead core had begun");
             Ok(true)
@@ -128,7 +131,7 @@ async fn finish(cluster: &Cluster, mut current: Current) -> Result<bool> {
         }
         Err(error) => {
             tracing::info!(workload = %current.placement.name, node = %node, %error, "cannot be started; undone");
-            cluster.undo(current).await;
+            cluster.undo(current).await?;
             Ok(true)
         }
     }

@@ -2,7 +2,7 @@
 
 use super::{service::CoreService, streams::Answers};
 use crate::{
-    cache::wire::to_pb_resource,
+    cache::wire::{to_pb_resource, without_plans},
     cluster::{
         DeployOutcome, DeployRequest, Result,
         control::{ControlOutcome, ControlRequest},
@@ -63,7 +63,7 @@ impl CoreService {
 }
 
 /// The outcomes as they come, as messages.
-fn answers<T: Send + 'static, M: Send + 'static>(outcomes: mpsc::Receiver<T>, message: fn(T) -> M) -> Answers<M> {
+pub(super) fn answers<T: Send + 'static, M: Send + 'static>(outcomes: mpsc::Receiver<T>, message: fn(T) -> M) -> Answers<M> {
     stream::unfold(outcomes, move |mut outcomes| async move {
         let outcome = outcomes.recv().await?;
         Some((Ok(message(outcome)), outcomes))
@@ -71,7 +71,7 @@ fn answers<T: Send + 'static, M: Send + 'static>(outcomes: mpsc::Receiver<T>, me
     .boxed()
 }
 
-fn created(outcome: DeployOutcome) -> pb::CreateWorkloadMessage {
+pub(super) fn created(outcome: DeployOutcome) -> pb::CreateWorkloadMessage {
     let text = |name: Option<String>| name.unwrap_or_default();
     pb::CreateWorkloadMessage {
         podname: outcome.pod,
@@ -82,8 +82,9 @@ fn created(outcome: DeployOutcome) -> pb::CreateWorkloadMessage {
         success: outcome.error.is_empty(),
         error: outcome.error,
         publish: outcome.publish,
-        hook: bytes::Bytes::new(),
-        resource: Some(to_pb_resource(&outcome.resources)),
+        hook: outcome.hook.into(),
+        // As the original has it: the plans are in the workload itself.
+        resource: Some(without_plans(to_pb_resource(&outcome.resources, &outcome.allotment))),
         op_id: outcome.op_id,
     }
 }
@@ -103,5 +104,5 @@ fn dissociated(outcome: DissociateOutcome) -> pb::DissociateWorkloadMessage {
 }
 
 fn controlled(outcome: ControlOutcome) -> pb::ControlWorkloadMessage {
-    pb::ControlWorkloadMessage { id: outcome.id, error: outcome.error, hook: bytes::Bytes::new() }
+    pb::ControlWorkloadMessage { id: outcome.id, error: outcome.error, hook: outcome.hook.into() }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     streams::Answers,
-    unimplemented::{EXECUTE, FILES, IMAGES, LAMBDA, NETWORKS, REALLOC, REPLACE, missing},
+    unimplemented::{BUILD, REALLOC, missing},
 };
 use crate::{
     cluster::Cluster,
@@ -218,16 +218,16 @@ impl CoreRpc for CoreService {
         Ok(Response::new(self.logs(request.into_inner()).await?))
     }
 
-    async fn list_networks(&self, _: Request<pb::ListNetworkOptions>) -> Answer<pb::Networks> {
-        Err(missing(NETWORKS))
+    async fn list_networks(&self, request: Request<pb::ListNetworkOptions>) -> Answer<pb::Networks> {
+        Ok(Response::new(self.network_list(request.into_inner()).await?))
     }
 
-    async fn connect_network(&self, _: Request<pb::ConnectNetworkOptions>) -> Answer<pb::Network> {
-        Err(missing(NETWORKS))
+    async fn connect_network(&self, request: Request<pb::ConnectNetworkOptions>) -> Answer<pb::Network> {
+        Ok(Response::new(self.network_connect(request.into_inner()).await?))
     }
 
-    async fn disconnect_network(&self, _: Request<pb::DisconnectNetworkOptions>) -> Answer<pb::Empty> {
-        Err(missing(NETWORKS))
+    async fn disconnect_network(&self, request: Request<pb::DisconnectNetworkOptions>) -> Answer<pb::Empty> {
+        Ok(Response::new(self.network_disconnect(request.into_inner()).await?))
     }
 
     async fn realloc_resource(&self, _: Request<pb::ReallocOptions>) -> Answer<pb::ReallocResourceMessage> {
@@ -236,58 +236,58 @@ impl CoreRpc for CoreService {
 
     type CopyStream = Answers<pb::CopyMessage>;
 
-    async fn copy(&self, _: Request<pb::CopyOptions>) -> Answer<Self::CopyStream> {
-        Err(missing(FILES))
+    async fn copy(&self, request: Request<pb::CopyOptions>) -> Answer<Self::CopyStream> {
+        Ok(Response::new(self.files_copy(request.into_inner()).await?))
     }
 
     type SendStream = Answers<pb::SendMessage>;
 
-    async fn send(&self, _: Request<pb::SendOptions>) -> Answer<Self::SendStream> {
-        Err(missing(FILES))
+    async fn send(&self, request: Request<pb::SendOptions>) -> Answer<Self::SendStream> {
+        Ok(Response::new(self.files_send(request.into_inner()).await?))
     }
 
     type BuildImageStream = Answers<pb::BuildImageMessage>;
 
     async fn build_image(&self, _: Request<pb::BuildImageOptions>) -> Answer<Self::BuildImageStream> {
-        Err(missing(IMAGES))
+        Err(missing(BUILD))
     }
 
     type CacheImageStream = Answers<pb::CacheImageMessage>;
 
-    async fn cache_image(&self, _: Request<pb::CacheImageOptions>) -> Answer<Self::CacheImageStream> {
-        Err(missing(IMAGES))
+    async fn cache_image(&self, request: Request<pb::CacheImageOptions>) -> Answer<Self::CacheImageStream> {
+        Ok(Response::new(self.image_cache(request.into_inner()).await?))
     }
 
     type RemoveImageStream = Answers<pb::RemoveImageMessage>;
 
-    async fn remove_image(&self, _: Request<pb::RemoveImageOptions>) -> Answer<Self::RemoveImageStream> {
-        Err(missing(IMAGES))
+    async fn remove_image(&self, request: Request<pb::RemoveImageOptions>) -> Answer<Self::RemoveImageStream> {
+        Ok(Response::new(self.image_remove(request.into_inner()).await?))
     }
 
     type ListImageStream = Answers<pb::ListImageMessage>;
 
-    async fn list_image(&self, _: Request<pb::ListImageOptions>) -> Answer<Self::ListImageStream> {
-        Err(missing(IMAGES))
+    async fn list_image(&self, request: Request<pb::ListImageOptions>) -> Answer<Self::ListImageStream> {
+        Ok(Response::new(self.image_list(request.into_inner()).await?))
     }
 
     type ReplaceWorkloadStream = Answers<pb::ReplaceWorkloadMessage>;
 
-    async fn replace_workload(&self, _: Request<pb::ReplaceOptions>) -> Answer<Self::ReplaceWorkloadStream> {
-        Err(missing(REPLACE))
+    async fn replace_workload(&self, request: Request<pb::ReplaceOptions>) -> Answer<Self::ReplaceWorkloadStream> {
+        Ok(Response::new(self.workload_replace(request.into_inner()).await?))
     }
 
     type ExecuteWorkloadStream = Answers<pb::AttachWorkloadMessage>;
 
     async fn execute_workload(
         &self,
-        _: Request<Streaming<pb::ExecuteWorkloadOptions>>,
+        request: Request<Streaming<pb::ExecuteWorkloadOptions>>,
     ) -> Answer<Self::ExecuteWorkloadStream> {
-        Err(missing(EXECUTE))
+        Ok(Response::new(self.execute(request.into_inner()).await?))
     }
 
     type RunAndWaitStream = Answers<pb::AttachWorkloadMessage>;
 
-    async fn run_and_wait(&self, _: Request<Streaming<pb::RunAndWaitOptions>>) -> Answer<Self::RunAndWaitStream> {
-        Err(missing(LAMBDA))
+    async fn run_and_wait(&self, request: Request<Streaming<pb::RunAndWaitOptions>>) -> Answer<Self::RunAndWaitStream> {
+        Ok(Response::new(self.run_to_end(request.into_inner()).await?))
     }
 }

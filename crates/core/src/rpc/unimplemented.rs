@@ -2,20 +2,10 @@
 
 use tonic::Status;
 
-/// Networks of engines.
-pub(super) const NETWORKS: &str = "networks of engines";
-/// Copying files.
-pub(super) const FILES: &str = "copying files into and out of workloads";
-/// Images.
-pub(super) const IMAGES: &str = "building, caching and listing images";
-/// Replacing workloads one for one.
-pub(super) const REPLACE: &str = "replacing workloads one for one (a ReplicaSet does, with `eru-cli replicaset apply`)";
-/// Running commands inside of workloads.
-pub(super) const EXECUTE: &str = "running a command inside of a workload";
+/// Building images.
+pub(super) const BUILD: &str = "building images";
 /// Changing resources of a workload.
 pub(super) const REALLOC: &str = "changing the resources of a workload";
-/// Running to the end.
-pub(super) const LAMBDA: &str = "running workloads to their end";
 
 /// UNIMPLEMENTED, by name.
 pub(super) fn missing(what: &str) -> Status {

@@ -7,6 +7,8 @@ use crate::{
         Cluster,
         agent::Agents,
         engines::Engines,
+        lambda::Runs,
+        pool::Pools,
         status::{StatusService, StatusWriter},
         tasks::{Tasks, TasksOptions},
     },
@@ -129,6 +131,8 @@ impl Core {
             instance,
             statuses: writer,
             agents: Agents::default(),
+            pools: Pools::default(),
+            runs: Runs::default(),
             settings,
         });
         let stopping = CancellationToken::new();

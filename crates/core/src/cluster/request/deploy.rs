@@ -48,6 +48,8 @@ pub struct DeployRequest {
     /// Files that each instance gets before it is started. They are kept nowhere: who dies before they are in place leaves
     /// a workload that is undone.
     pub files: Arc<[SentFile]>,
+    /// Hooks of workloads that are stopped for it are left out as well.
+    pub ignores_hook: bool,
     /// Its output goes where the configuration says (`docker.log`).
     pub debug: bool,
     /// Number of instances; for EACH and FILL on each node.
@@ -140,6 +142,7 @@ impl DeployRequest {
             resources,
             allotment,
             files: files::files(&options.data, &options.modes, &options.owners)?.into(),
+            ignores_hook: options.ignore_hook,
             debug: options.debug,
             count,
             nodes_limit,

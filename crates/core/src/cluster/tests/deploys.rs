@@ -189,7 +189,10 @@ async fn environment_and_labels_reach_the_engine() {
     for (key, value) in [("ERU", "1"), ("eru.nodename", "n0"), ("eru.coreid", "test"), ("zone", "x")] {
         assert_eq!(inspection.labels.get(key), Some(value));
     }
-    let request = crate::cluster::execute::create_request(&world.placements().await[0]);
+    let node = cluster.cache.node(&eru_types::NodeName::new("n0").unwrap()).unwrap();
+    let placement = world.placements().await.remove(0);
+    let docker = eru_config::core::Docker::default();
+    let request = crate::cluster::create::create_request(&placement, &node.record, &docker);
     let env: Vec<String> = request.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
     let want = [
         "A=1",

@@ -8,6 +8,7 @@ use crate::{
         engines::Engines,
         node::NewNode,
         remove::{RemoveOutcome, RemoveRequest},
+        replace::{ReplaceOutcome, ReplaceRequest},
         status::StatusWriter,
     },
     fault::Faults,
@@ -79,6 +80,8 @@ impl World {
             tasks,
             statuses,
             agents: Agents::default(),
+            pools: Default::default(),
+            runs: Default::default(),
             settings,
         })
     }
@@ -111,7 +114,8 @@ impl World {
         let mut ids = BTreeSet::new();
         for placement in &placements {
             assert_eq!(placement.state, PlacementState::Running, "{placement:?}");
-            *used.entry(placement.node.clone()).or_default() += placement.resources.memory_request.0;
+            assert_eq!((&placement.replaces, &placement.successor), (&None, &None), "no replacement is half done");
+            *used.entry(placement.node.clone()).or_default() += placement.taken().memory_request.0;
             assert!(ids.insert(placement.engine_id.clone().unwrap()), "one id, two placements");
         }
         let keys_of = |kind: &'static str| async move {
@@ -235,6 +239,26 @@ pub(super) async fn remove(cluster: &Arc<Cluster>, request: RemoveRequest) -> Ve
         all.push(outcome);
     }
     all
+}
+
+/// The replacement of `ids` by instances of `options`.
+pub(super) fn replacement(ids: &[String], options: &pb::DeployOptions) -> pb::ReplaceOptions {
+    pb::ReplaceOptions { deploy_opt: Some(options.clone()), ids: ids.to_vec(), ..pb::ReplaceOptions::default() }
+}
+
+pub(super) async fn replace(cluster: &Arc<Cluster>, options: &pb::ReplaceOptions) -> Vec<ReplaceOutcome> {
+    let mut outcomes = cluster.replace(ReplaceRequest::from_pb(options).unwrap()).await.unwrap();
+    let mut all = Vec::new();
+    while let Some(outcome) = within(outcomes.recv()).await {
+        all.push(outcome);
+    }
+    all
+}
+
+/// A command of a simulated workload, as the only thing that an entrypoint has.
+pub(super) fn running(command: &str, options: pb::DeployOptions) -> pb::DeployOptions {
+    let entrypoint = pb::EntrypointOptions { command: command.into(), ..options.entrypoint.unwrap_or_default() };
+    pb::DeployOptions { entrypoint: Some(entrypoint), ..options }
 }
 
 /// Nothing here takes longer, however slow the disk is.
