@@ -74,11 +74,17 @@ fn to_pb_exit(exit: ExitStatus) -> pb::ExitStatus {
 /// What a workload has been given.
 pub fn to_pb_resource(resources: &Resources, allotment: &Allotment) -> pb::Resource {
     let volumes = |volumes: &[Volume]| volumes.iter().map(ToString::to_string).collect();
-    let plan = |plan: &BTreeMap<String, BTreeMap<String, u64>>| plan.iter().map(|(volume, devices)| (volume.clone(), to_pb_devices(devices))).collect();
+    let plan = |plan: &BTreeMap<String, BTreeMap<String, u64>>| {
+        plan.iter().map(|(volume, devices)| (volume.clone(), to_pb_devices(devices))).collect()
+    };
     pb::Resource {
         cpu_quota_limit: resources.cpu_limit.cores(),
         cpu_quota_request: resources.cpu_request.cores(),
-        cpu: allotment.cores.iter().map(|(core, pieces)| (core.clone(), (*pieces).try_into().unwrap_or(i32::MAX))).collect(),
+        cpu: allotment
+            .cores
+            .iter()
+            .map(|(core, pieces)| (core.clone(), (*pieces).try_into().unwrap_or(i32::MAX)))
+            .collect(),
         memory_limit: resources.memory_limit.wire(),
         memory_request: resources.memory_request.wire(),
         storage_limit: resources.storage_limit.wire(),

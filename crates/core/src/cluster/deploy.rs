@@ -80,7 +80,9 @@ impl Cluster {
                 && takers.all(|node| !node.record.runs_images)
                 && let Some(what) = needs::of_containers(&request.spec, &request.allotment, &request.files)
             {
-                return Err(Error::Invalid(format!("{what}: the nodes of pod \"{pod}\" run plain commands, which have none")));
+                return Err(Error::Invalid(format!(
+                    "{what}: the nodes of pod \"{pod}\" run plain commands, which have none"
+                )));
             }
             if !nodes.iter().any(|node| node.record.runs_commands) {
                 return Err(Error::Invalid(format!(
@@ -211,8 +213,9 @@ impl Deploy {
             self.cluster.tasks.go_on(async move {
                 // Twice as many as the engine takes: while half of them are in the engine the others are in the store.
                 let at_a_time = cluster.settings.max_concurrency.max(1) * 2;
-                let mut done =
-                    stream::iter(planned).map(|planned| cluster.execute(planned, &supplies)).buffer_unordered(at_a_time);
+                let mut done = stream::iter(planned)
+                    .map(|planned| cluster.execute(planned, &supplies))
+                    .buffer_unordered(at_a_time);
                 while let Some(outcome) = done.next().await {
                     let _ = outcomes.send(outcome).await;
                 }

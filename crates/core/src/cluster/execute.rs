@@ -167,7 +167,10 @@ impl Cluster {
         if !view.record.runs_images
             && let Some(what) = needs::of_containers(&placement.spec, &placement.allotment, &supplies.files)
         {
-            return Err(Error::Invalid(format!("{what}: node {} runs plain commands, which have none", placement.node)));
+            return Err(Error::Invalid(format!(
+                "{what}: node {} runs plain commands, which have none",
+                placement.node
+            )));
         }
         let image = async {
             let ensured = self.ensure_image(&placement.node, &engine, &placement.spec.image).await;
@@ -270,12 +273,7 @@ impl Cluster {
 
     /// Writes the placement's next state, if nobody else wrote it since. A write that was not answered is looked for in the
     /// store: it may have happened.
-    pub(crate) async fn advance(
-        &self,
-        current: &mut Current,
-        next: Versioned<Placement>,
-        ops: Vec<Op>,
-    ) -> Result<()> {
+    pub(crate) async fn advance(&self, current: &mut Current, next: Versioned<Placement>, ops: Vec<Op>) -> Result<()> {
         self.advance_guarded(current, next, Vec::new(), ops).await
     }
 
@@ -325,7 +323,11 @@ impl Cluster {
 
 /// An error that several instances share, for one of them.
 fn again(error: &Error) -> Error {
-    if super::is_silence(error) { Error::Unavailable(error.to_string()) } else { Error::Precondition(error.to_string()) }
+    if super::is_silence(error) {
+        Error::Unavailable(error.to_string())
+    } else {
+        Error::Precondition(error.to_string())
+    }
 }
 
 /// Whether a write may have happened, although the store did not say so.

@@ -63,7 +63,10 @@ impl CoreService {
 }
 
 /// The outcomes as they come, as messages.
-pub(super) fn answers<T: Send + 'static, M: Send + 'static>(outcomes: mpsc::Receiver<T>, message: fn(T) -> M) -> Answers<M> {
+pub(super) fn answers<T: Send + 'static, M: Send + 'static>(
+    outcomes: mpsc::Receiver<T>,
+    message: fn(T) -> M,
+) -> Answers<M> {
     stream::unfold(outcomes, move |mut outcomes| async move {
         let outcome = outcomes.recv().await?;
         Some((Ok(message(outcome)), outcomes))

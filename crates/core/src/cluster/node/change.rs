@@ -252,7 +252,10 @@ mod tests {
             (NodeChange { storage: -101, ..NodeChange::default() }, "bad `Storage` value"),
             (NodeChange { volumes: map(&[("/d", -41)]), ..NodeChange::default() }, "bad `Volume` value"),
             (NodeChange { numa_memory: map(&[("a", -11)]), ..NodeChange::default() }, "bad `Memory` value"),
-            (NodeChange { tls: Certificates::new("", "c", "k"), ..NodeChange::default() }, "ca, cert and key are needed"),
+            (
+                NodeChange { tls: Certificates::new("", "c", "k"), ..NodeChange::default() },
+                "ca, cert and key are needed",
+            ),
             (NodeChange { cpu: map(&[("0", i32::MIN)]), ..NodeChange::default() }, "bad `CPU` value"),
             (NodeChange { cpu: map(&[("0", i32::MAX)]), ..NodeChange::default() }, "bad `CPU` value"),
             (NodeChange { cpu: map(&[("0", -100), ("1", -100)]), ..NodeChange::default() }, "0 cores would be below"),

@@ -12,9 +12,7 @@ use crate::{
 use eru_api::pb;
 use eru_runtime::SentFile;
 use eru_scheduler::{Content, NodeFilter, Strategy};
-use eru_types::{
-    Allotment, AppName, EntrypointName, Labels, NodeName, PodName, Resources, limits::DEPLOY_COUNT_MAX,
-};
+use eru_types::{Allotment, AppName, EntrypointName, Labels, NodeName, PodName, Resources, limits::DEPLOY_COUNT_MAX};
 use prost::Message;
 use sha1::{Digest, Sha1};
 use std::sync::Arc;

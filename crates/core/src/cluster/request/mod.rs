@@ -22,4 +22,3 @@ fn check_len(field: &str, len: usize) -> Result<()> {
     }
     Ok(())
 }
-

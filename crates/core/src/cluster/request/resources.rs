@@ -75,7 +75,8 @@ fn paired(requested: Vec<Volume>, limits: Vec<Volume>) -> Result<(Vec<Volume>, V
     }
     let mut raised = Vec::with_capacity(limits.len());
     for (request, limit) in requested.iter().zip(limits) {
-        let parts = |volume: &Volume| (volume.source().to_owned(), volume.target().to_owned(), volume.flags().to_owned());
+        let parts =
+            |volume: &Volume| (volume.source().to_owned(), volume.target().to_owned(), volume.flags().to_owned());
         if parts(request) != parts(&limit) {
             return Err(Error::Invalid(format!(
                 "request and limit not match: bad `Volume` value: \"{request}\" and \"{limit}\""

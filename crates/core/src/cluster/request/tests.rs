@@ -123,11 +123,17 @@ fn bounds_are_named_and_values_quoted() {
             },
             "storage: with the volumes it would be more than",
         ),
-        (|o| hook(o).after_start = vec!["echo 'x".into()], "entrypoint.hook.after_start: command: quote ' is not closed"),
+        (
+            |o| hook(o).after_start = vec!["echo 'x".into()],
+            "entrypoint.hook.after_start: command: quote ' is not closed",
+        ),
         (|o| hook(o).before_stop = vec![" ".into()], "entrypoint.hook.before_stop: a command is empty"),
         (|o| hook(o).before_stop = vec!["a\0".into()], "bytes without NUL, got \"a\\0\" of 2"),
         (|o| o.after_create = vec!["true".into(); 65], "after_create: 65 commands (at most 64)"),
-        (|o| log(o).r#type = "json file".into(), "entrypoint.log.type must be the name of a log driver, got \"json file\""),
+        (
+            |o| log(o).r#type = "json file".into(),
+            "entrypoint.log.type must be the name of a log driver, got \"json file\"",
+        ),
         (
             |o| {
                 log(o).r#type = "json-file".into();
@@ -153,7 +159,10 @@ fn bounds_are_named_and_values_quoted() {
             },
             "owners: gid of /x is -1, below 0",
         ),
-        (|o| drop(o.data.insert("/x".into(), vec![0; (20 << 20) + 1].into())), "data: 1 files of 20971521 bytes (at most"),
+        (
+            |o| drop(o.data.insert("/x".into(), vec![0; (20 << 20) + 1].into())),
+            "data: 1 files of 20971521 bytes (at most",
+        ),
         (|o| (0..1001).for_each(|i| file(o, &format!("/x{i}"), 0)), "data: 1001 files of 1001 bytes (at most 1000 of"),
         (|o| o.dns = vec!["resolver".into()], "dns: must be an IP address, got \"resolver\""),
         (|o| o.dns = vec!["1.1.1.1".into(); 17], "dns: 17 servers (at most 16)"),
@@ -200,7 +209,10 @@ fn what_containers_can_have_is_taken_over() {
     assert_eq!((extras.log_driver.as_str(), extras.log_options["max-size"].as_str()), ("json-file", "1m"));
     assert_eq!(extras.sysctls["net.core.somaxconn"], "1024");
     let hook = &request.spec.hook;
-    assert_eq!((&hook.after_create[..], &hook.after_start[..], hook.force), (&["true".into()][..], &["touch '/a b'".into()][..], true));
+    assert_eq!(
+        (&hook.after_create[..], &hook.after_start[..], hook.force),
+        (&["true".into()][..], &["touch '/a b'".into()][..], true)
+    );
     assert_eq!(command_lines(&hook.after_start).collect::<Vec<_>>(), [["touch", "/a b"]]);
     let files: Vec<_> = request.files.iter().map(|f| (f.path.as_str(), f.mode, f.gid)).collect();
     assert_eq!(files, [("/etc/a", 0o600, 0), ("/etc/b", 0o755, 0), ("/etc/c", 0, 7)]);
