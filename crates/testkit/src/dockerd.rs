@@ -1,7 +1,10 @@
 //! A Docker daemon of a test's own, that may be killed: containers outlive it (`--live-restore`).
+//!
+//! It has a bridge of its own. With `--bridge=none` a daemon deletes the interface `docker0` at its start, and with it
+//! the default network of the machine's own daemon.
 
 use crate::{Daemon, docker::Docker, eventually};
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use std::{
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -11,12 +14,13 @@ use std::{
 /// A daemon answers within seconds; its containerd is waited for on a busy machine.
 const READY: Duration = Duration::from_secs(60);
 
-/// A running dockerd with a folder of its own and no network of its own. Dropping it removes its containers.
+/// A running dockerd with a folder and a bridge of its own. Dropping it removes its containers.
 pub struct OwnDockerd {
     /// Its command line.
     pub docker: Docker,
     daemon: Daemon,
     folder: PathBuf,
+    _bridge: Bridge,
 }
 
 impl OwnDockerd {
@@ -25,18 +29,19 @@ impl OwnDockerd {
     /// # Errors
     /// When it cannot be started, as who is not root.
     pub async fn start(folder: &Path) -> Result<Self> {
+        let bridge = Bridge::make()?;
         let docker = Docker { host: format!("unix://{}", folder.join("docker.sock").display()) };
         let args = [
             format!("--data-root={}", folder.join("data").display()),
             format!("--exec-root={}", folder.join("exec").display()),
             format!("--pidfile={}", folder.join("dockerd.pid").display()),
             format!("--host={}", docker.host),
-            "--bridge=none".into(),
+            format!("--bridge={}", bridge.name),
             "--iptables=false".into(),
             "--live-restore".into(),
         ];
         let daemon = Daemon::start(Path::new("/usr/sbin/dockerd"), args, folder.join("dockerd.log"))?;
-        let mut own = Self { docker, daemon, folder: folder.to_owned() };
+        let mut own = Self { docker, daemon, folder: folder.to_owned(), _bridge: bridge };
         own.ready().await?;
         Ok(own)
     }
@@ -77,6 +82,39 @@ impl OwnDockerd {
     /// Everything that it printed.
     pub fn log(&self) -> String {
         self.daemon.log()
+    }
+}
+
+/// A bridge interface; deleted when dropped.
+struct Bridge {
+    name: String,
+}
+
+impl Bridge {
+    /// Makes one with a subnet of 10.213.0.0/16 that no interface has.
+    fn make() -> Result<Self> {
+        let routes = std::fs::read_to_string("/proc/net/route")?;
+        // Destinations are written as the processor keeps them: little-endian.
+        let is_free = |n: &u8| !routes.contains(&format!("{:08X}", u32::from_le_bytes([10, 213, *n, 0])));
+        let wanted: u8 = rand::random();
+        let n = (0..=u8::MAX).map(|n| n.wrapping_add(wanted)).find(is_free).context("10.213.0.0/16 is used up")?;
+        let bridge = Self { name: format!("eru-test{n}") };
+        bridge.ip(&["link", "add", "name", &bridge.name, "type", "bridge"])?;
+        bridge.ip(&["address", "add", &format!("10.213.{n}.1/24"), "dev", &bridge.name])?;
+        bridge.ip(&["link", "set", &bridge.name, "up"])?;
+        Ok(bridge)
+    }
+
+    fn ip(&self, args: &[&str]) -> Result<()> {
+        let out = Command::new("ip").args(args).output().context("cannot run ip")?;
+        ensure!(out.status.success(), "ip {}: {}", args.join(" "), String::from_utf8_lossy(&out.stderr));
+        Ok(())
+    }
+}
+
+impl Drop for Bridge {
+    fn drop(&mut self) {
+        let _ = self.ip(&["link", "delete", &self.name]);
     }
 }
 
