@@ -115,6 +115,7 @@ mod tests {
         assert_eq!(text, "this core has 3 tests at a time, all are in use");
         drop((first, third));
         assert!(pool.try_enter(&a).is_ok() && pool.try_enter(&c).is_ok());
+        drop(pool.try_enter(&NodeName::new("d").unwrap()).unwrap());
         assert!(!pool.nodes.lock().contains_key(&b), "nobody calls it");
     }
 }

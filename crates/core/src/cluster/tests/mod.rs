@@ -6,6 +6,7 @@ mod faulty;
 mod figures;
 mod hooks;
 mod images;
+mod lambdas;
 mod lost;
 mod removals;
 mod replaces;
