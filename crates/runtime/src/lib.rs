@@ -11,6 +11,7 @@ pub mod conformance;
 pub mod docker;
 mod events;
 pub mod fake;
+mod inside;
 pub mod port;
 pub mod process;
 mod reason;

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use eru_runtime::{
     Action, Error, Fake, FakeOptions, FakeRegistry, LogOptions, Runtime, State,
-    conformance::{Behaviour, CASES, Subject, request},
+    conformance::{Abilities, Behaviour, Inside, Subject, cases, request},
     fake::{Operation, script::PROGRAM},
 };
 use eru_types::{EngineId, Labels, NodeName};
@@ -37,6 +37,22 @@ impl Subject for Simulated {
         [PROGRAM.to_owned()].into_iter().chain(words).collect()
     }
 
+    fn abilities(&self) -> Abilities {
+        Abilities { inside: true, files: true, images: true, network: Some("net1".into()) }
+    }
+
+    fn inside(&self, what: &Inside) -> Vec<String> {
+        let words = match what {
+            Inside::Says(out, err, code) => {
+                vec![format!("print:{out}"), format!("eprint:{err}"), format!("exit:{code}")]
+            }
+            Inside::Echoes => vec!["cat".to_owned()],
+            Inside::TellsSize => vec!["await-size".to_owned()],
+            Inside::Floods(bytes) => vec![format!("bytes:{bytes}")],
+        };
+        [PROGRAM.to_owned()].into_iter().chain(words).collect()
+    }
+
     async fn kill(&self, id: &EngineId) {
         assert!(self.0.kill(id, 137));
     }
@@ -48,9 +64,13 @@ fn engine() -> Arc<Fake> {
 
 #[tokio::test]
 async fn conformance() {
-    for (name, case) in CASES {
+    for (name, case) in cases() {
         println!("case {name}");
-        case(&Simulated(engine())).await;
+        let engine = engine();
+        engine.add_network("net1", "overlay", "172.30.0.0/24");
+        let steps: Vec<_> = engine.pull("image", None).await.unwrap().collect().await;
+        assert!(steps.iter().all(Result::is_ok), "{steps:?}");
+        case(&Simulated(engine)).await;
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a runtime must bring along to be tested.
 
-use crate::port::{CreateRequest, Extras, Runtime};
+use crate::port::{CreateRequest, Extras, Inspection, Runtime, State};
 use async_trait::async_trait;
 use eru_types::{Allotment, EngineId, Labels, Resources, WorkloadName};
 use std::{
@@ -27,6 +27,33 @@ pub enum Behaviour {
     CannotExecute,
 }
 
+/// What a command does that is run inside of a workload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Inside {
+    /// Prints the first line on standard output, the second on standard error, then ends with the code.
+    Says(&'static str, &'static str, u8),
+    /// Gives its input back on standard output until the input ends, then ends with 0.
+    Echoes,
+    /// Waits until its terminal has a size, prints rows and columns, then ends with 0.
+    TellsSize,
+    /// Prints that many bytes on standard output, whatever they are, then ends with 0.
+    Floods(u64),
+}
+
+/// What a runtime can do beyond start and stop. What it cannot it must answer with
+/// [`Error::Unsupported`](crate::Error::Unsupported).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Abilities {
+    /// Commands inside, and attaching.
+    pub inside: bool,
+    /// Files in and out.
+    pub files: bool,
+    /// Images.
+    pub images: bool,
+    /// A network that workloads are not in unless they join it.
+    pub network: Option<String>,
+}
+
 /// A runtime under test.
 #[async_trait]
 pub trait Subject: Send + Sync {
@@ -36,6 +63,26 @@ pub trait Subject: Send + Sync {
     /// The image of the workloads; empty for a runtime of plain commands.
     fn image(&self) -> String {
         String::new()
+    }
+
+    /// What the suite's name is here, where names are shared with others.
+    fn name(&self, name: &str) -> String {
+        name.to_owned()
+    }
+
+    /// What all workloads of the suite carry, and nobody else's.
+    fn labels(&self) -> Labels {
+        Labels::default()
+    }
+
+    /// What it can do.
+    fn abilities(&self) -> Abilities {
+        Abilities::default()
+    }
+
+    /// The command that does so inside.
+    fn inside(&self, what: &Inside) -> Vec<String> {
+        vec![format!("{what:?}")]
     }
 
     /// The command that behaves so.
@@ -78,4 +125,25 @@ pub async fn within<T>(what: &str, mut condition: impl AsyncFnMut() -> Option<T>
         assert!(begun.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}");
         tokio::time::sleep(LOOK_EVERY).await;
     }
+}
+
+/// A request for a workload that behaves so.
+pub(super) fn wanted(s: &dyn Subject, name: &str, behaviour: &Behaviour) -> CreateRequest {
+    CreateRequest { command: s.command(behaviour), image: s.image(), labels: s.labels(), ..request(&s.name(name), &[]) }
+}
+
+/// One that was started.
+pub(super) async fn started(s: &dyn Subject, name: &str, behaviour: &Behaviour) -> EngineId {
+    let id = s.runtime().create(&wanted(s, name, behaviour)).await.expect("create");
+    s.runtime().start(&id).await.expect("start");
+    id
+}
+
+/// Waits for its end.
+pub(super) async fn exited(s: &dyn Subject, id: &EngineId) -> Inspection {
+    within("it ends", async || {
+        let seen = s.runtime().inspect(id).await.expect("inspect");
+        (seen.state == State::Exited).then_some(seen)
+    })
+    .await
 }

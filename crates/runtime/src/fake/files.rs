@@ -1,7 +1,10 @@
 //! The files that were put into a simulated workload.
 
 use super::engine::Inner;
-use crate::port::{Result, SentFile};
+use crate::{
+    inside::check_file,
+    port::{Result, SentFile},
+};
 use bytes::Bytes;
 use futures::{
     StreamExt,
@@ -24,6 +27,7 @@ pub(super) struct FakeFile {
 
 /// Puts files in; a folder stands in the way of nothing, as there are none.
 pub(super) fn put(tree: &mut BTreeMap<String, FakeFile>, files: &[SentFile]) -> Result<()> {
+    files.iter().try_for_each(check_file)?;
     for file in files {
         let SentFile { path, data, mode, uid, gid } = file.clone();
         tree.insert(path, FakeFile { data, mode, uid, gid });

@@ -7,7 +7,7 @@ use super::{
     script::{Script, Step},
     session,
 };
-use crate::{port::*, restart::RestartPolicy};
+use crate::{inside::check_path, port::*, restart::RestartPolicy};
 use async_trait::async_trait;
 use bytes::Bytes;
 use eru_types::{EngineId, Labels, WorkloadName};
@@ -126,6 +126,7 @@ impl Runtime for Fake {
 
     async fn copy_from(&self, id: &EngineId, path: &str) -> Result<BoxStream<'static, Result<Bytes>>> {
         self.enter(Operation::Files).await?;
+        check_path("path", path)?;
         let inner = self.inner.lock();
         let record = inner.records.get(id).ok_or_else(|| Error::NotFound(id.to_string()))?;
         let archive = files::archive(&record.files, path).ok_or_else(|| {

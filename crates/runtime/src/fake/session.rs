@@ -300,6 +300,7 @@ impl Player {
 
 /// What is attached to a workload itself: its lines as they come, and its input.
 struct Attached {
+    terminal: bool,
     lines: BoxStream<'static, Result<crate::port::LogLine>>,
     input: Option<DuplexStream>,
     inner: Arc<Mutex<Inner>>,
@@ -327,6 +328,7 @@ pub(super) fn attach(engine: &Fake, changes: watch::Receiver<u64>, id: &EngineId
     let (size, _) = watch::channel(None);
     let (end, ended) = watch::channel(None);
     let attached = Attached {
+        terminal,
         lines,
         input: theirs.filter(|_| script.reads_input),
         inner: engine.inner.clone(),
@@ -388,7 +390,9 @@ impl Attached {
             if !line.partial {
                 data.extend_from_slice(b"\n");
             }
-            (Stream::Stdout, data.freeze())
+            // A terminal has one output.
+            let stream = if self.terminal { Stream::Stdout } else { line.stream };
+            (stream, data.freeze())
         }))
     }
 

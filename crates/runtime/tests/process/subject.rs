@@ -4,7 +4,7 @@ use crate::tests;
 use async_trait::async_trait;
 use eru_runtime::{
     CreateRequest, Inspection, LogOptions, Process, ProcessOptions, Runtime, ShimCommand, State,
-    conformance::{Behaviour, CASES, Subject, request, within},
+    conformance::{Behaviour, Subject, cases, request, within},
 };
 use eru_types::{EngineId, Labels};
 use futures::StreamExt;
@@ -149,7 +149,7 @@ impl Subject for Plain {
 }
 
 async fn conformance() {
-    for (name, case) in CASES {
+    for (name, case) in cases() {
         println!("  case {name}");
         let subject = Plain::new().await;
         case(&subject).await;

@@ -1,28 +1,24 @@
-//! The cases.
+//! Cases of every runtime: from create to remove.
 
-use super::subject::{Behaviour, Subject, request, within};
+use super::{
+    Case,
+    subject::{Behaviour, Subject, exited, started, wanted, within},
+};
 use crate::port::*;
 use eru_types::{EngineId, Labels, WorkloadName};
-use futures::{FutureExt, StreamExt, future::LocalBoxFuture, stream::BoxStream};
+use futures::{FutureExt, StreamExt, stream::BoxStream};
 use std::{
     collections::BTreeMap,
     time::{Duration, Instant},
 };
-
-/// A case: its name, and what it does.
-pub type Case = (&'static str, for<'a> fn(&'a dyn Subject) -> LocalBoxFuture<'a, ()>);
 
 /// Long enough for any stop to be over before.
 const GRACE: Duration = Duration::from_secs(10);
 const SIGKILL: i32 = 9;
 const SIGTERM: i32 = 15;
 
-macro_rules! cases {
-    ($($name:ident),* $(,)?) => { &[$((stringify!($name), |s| $name(s).boxed_local())),*] };
-}
-
-/// All cases.
-pub const CASES: &[Case] = cases![
+/// These cases.
+pub(super) const CASES: &[Case] = cases![
     info_says_what_the_machine_has,
     create_by_a_known_name_finds_it,
     a_bad_request_makes_nothing,
@@ -44,24 +40,6 @@ pub const CASES: &[Case] = cases![
     starts_at_once_start_once,
     many_at_once,
 ];
-
-fn wanted(s: &dyn Subject, name: &str, behaviour: &Behaviour) -> CreateRequest {
-    CreateRequest { command: s.command(behaviour), image: s.image(), ..request(name, &[]) }
-}
-
-async fn started(s: &dyn Subject, name: &str, behaviour: &Behaviour) -> EngineId {
-    let id = s.runtime().create(&wanted(s, name, behaviour)).await.expect("create");
-    s.runtime().start(&id).await.expect("start");
-    id
-}
-
-async fn exited(s: &dyn Subject, id: &EngineId) -> Inspection {
-    within("it ends", async || {
-        let seen = s.runtime().inspect(id).await.expect("inspect");
-        (seen.state == State::Exited).then_some(seen)
-    })
-    .await
-}
 
 async fn next_action(events: &mut BoxStream<'static, Event>, id: &EngineId) -> Action {
     let found = async {
@@ -100,13 +78,13 @@ async fn create_by_a_known_name_finds_it(s: &dyn Subject) {
     let id = s.runtime().create(&wanted).await.expect("create");
     assert_eq!(s.runtime().create(&wanted).await.expect("create again"), id);
     assert_eq!(s.runtime().find(&wanted.name).await.expect("find"), Some(id.clone()));
-    let other = WorkloadName::parse("app_web_aaaaab").expect("a name");
+    let other = WorkloadName::parse(&s.name("app_web_aaaaab")).expect("a name");
     assert_eq!(s.runtime().find(&other).await.expect("find"), None);
     let seen = s.runtime().inspect(&id).await.expect("inspect");
     assert_eq!((&seen.id, &seen.name, seen.state), (&id, &wanted.name, State::Created));
     assert_eq!((seen.exit, seen.started_at_ms, seen.restarts), (None, 0, 0));
     assert!(seen.networks.is_empty());
-    assert_eq!(s.runtime().list(&Labels::default()).await.expect("list").len(), 1);
+    assert_eq!(s.runtime().list(&s.labels()).await.expect("list").len(), 1);
     s.runtime().start(&id).await.expect("start");
     assert_eq!(s.runtime().create(&wanted).await.expect("create while it runs"), id);
     assert_eq!(s.runtime().inspect(&id).await.expect("inspect").state, State::Running);
@@ -122,7 +100,7 @@ async fn a_bad_request_makes_nothing(s: &dyn Subject) {
         let error = s.runtime().create(&request).await.expect_err("a bad request");
         assert!(matches!(error, Error::Invalid(_)), "{error:?}");
     }
-    assert!(s.runtime().list(&Labels::default()).await.expect("list").is_empty());
+    assert!(s.runtime().list(&s.labels()).await.expect("list").is_empty());
 }
 
 async fn start_and_stop_can_be_repeated(s: &dyn Subject) {
@@ -170,7 +148,7 @@ async fn what_cannot_be_executed_is_an_error(s: &dyn Subject) {
     let id = s.runtime().create(&wanted).await.expect("create");
     let error = s.runtime().start(&id).await.expect_err("no program");
     let Error::Start { name, cause } = error else { panic!("{error:?}") };
-    assert_eq!(name, "app_web_aaaaaa");
+    assert_eq!(name, s.name("app_web_aaaaaa"));
     assert!(cause.contains("cannot execute"), "{cause}");
     let seen = s.runtime().inspect(&id).await.expect("inspect");
     assert_eq!((seen.state, seen.exit.map(|e| e.code)), (State::Exited, Some(127)));
@@ -192,7 +170,8 @@ async fn events_come_in_order(s: &dyn Subject) {
 
 async fn labels_select(s: &dyn Subject) {
     let labels = |pairs: &[(&str, &str)]| {
-        let map: BTreeMap<_, _> = pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let pairs = pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+        let map: BTreeMap<_, _> = s.labels().into_map().into_iter().chain(pairs).collect();
         Labels::new(map).expect("labels")
     };
     for (name, pairs) in
@@ -216,7 +195,7 @@ async fn remove_needs_force_while_it_runs(s: &dyn Subject) {
     assert!(matches!(&error, Error::Running(running) if *running == id), "{error:?}");
     assert_eq!(s.runtime().inspect(&id).await.expect("inspect").state, State::Running);
     s.runtime().remove(&id, true).await.expect("remove with force");
-    assert!(s.runtime().list(&Labels::default()).await.expect("list").is_empty());
+    assert!(s.runtime().list(&s.labels()).await.expect("list").is_empty());
     let again = started(s, "app_web_aaaaaa", &Behaviour::Runs(vec![])).await;
     assert_ne!(again, id, "the name is free again, for another workload");
 }
@@ -365,5 +344,5 @@ async fn many_at_once(s: &dyn Subject) {
         s.runtime().remove(&id, true).await.expect("remove");
     });
     futures::future::join_all(all).await;
-    assert!(s.runtime().list(&Labels::default()).await.expect("list").is_empty());
+    assert!(s.runtime().list(&s.labels()).await.expect("list").is_empty());
 }
