@@ -180,8 +180,10 @@ impl Session {
                     self.vitals.beats.up();
                     self.vitals.core_answered();
                     // After a silence core may have lost the newest of what it was told, or the node may have been lost.
-                    if reply.report_all || was_silent || reply.generation != generation {
+                    if was_silent || reply.generation != generation {
                         self.reporter.want_full(false);
+                    } else if reply.report_all {
+                        self.reporter.want_full_once();
                     }
                     if was_silent {
                         tracing::info!(node = %self.options.nodename, "core answers again");

@@ -159,6 +159,13 @@ impl Queue {
         }
     }
 
+    /// Core asks for everything; what it is about to get anyhow it need not get twice.
+    pub fn want_full_once(&mut self) {
+        if self.full_sent == self.full_wanted {
+            self.want_full(false);
+        }
+    }
+
     /// The wish that a list that begins now will fulfil.
     pub fn full_ticket(&self) -> u64 {
         self.full_wanted

@@ -82,6 +82,12 @@ impl Reporter {
         self.list.notify_one();
     }
 
+    /// Reports everything, unless that is about to happen.
+    pub(crate) fn want_full_once(&self) {
+        self.queue.lock().want_full_once();
+        self.list.notify_one();
+    }
+
     /// See [`Queue::full_ticket`].
     pub(crate) fn full_ticket(&self) -> u64 {
         self.queue.lock().full_ticket()

@@ -92,6 +92,40 @@ fn a_full_report_waits_for_a_list_that_began_after_the_wish() {
 }
 
 #[test]
+fn what_is_about_to_be_sent_anyhow_is_not_wanted_twice() {
+    let now = Instant::now();
+    let mut queue = Queue::new();
+    queue.want_full(true);
+    let ticket = queue.full_ticket();
+    queue.want_full_once();
+    queue.listed(ticket);
+    assert!(queue.take(now).unwrap().full);
+    // Not acknowledged yet.
+    queue.want_full_once();
+    queue.answered(&[], now);
+    assert!(queue.take(now).is_none() && !queue.is_list_wanted());
+    queue.want_full_once();
+    assert!(queue.is_list_wanted());
+}
+
+#[test]
+fn what_is_another_agents_is_forgotten_wherever_it_waits() {
+    let now = Instant::now();
+    let mut queue = Queue::new();
+    for id in ["a", "b", "c"] {
+        queue.push(report(id, 0));
+    }
+    assert_eq!(queue.counts().unhealthy, 3);
+    queue.forget("a");
+    assert_eq!(take(&mut queue, now).len(), 2);
+    queue.forget("b");
+    queue.answered(&[Outcome::Stored, Outcome::UnknownWorkload], now);
+    queue.forget("c");
+    assert_eq!((queue.next_due(), queue.counts()), (None, Default::default()));
+    assert!(queue.take(now + Duration::from_secs(60)).is_none() && queue.is_empty());
+}
+
+#[test]
 fn a_full_report_has_a_number_of_its_own_even_if_it_is_empty() {
     let now = Instant::now();
     let mut queue = Queue::new();
