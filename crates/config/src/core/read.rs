@@ -78,11 +78,14 @@ const LATER_KEYS: &[&str] = &[
     "wal_open_timeout",
     "git",
     "redis",
-    "docker",
     "scheduler",
     "virt",
     "systemd",
 ];
+
+/// Keys of `docker` that are read and checked, and have no effect yet: builds are to come, and the version of the API is
+/// agreed upon with each daemon.
+const LATER_DOCKER_KEYS: &[&str] = &["version", "hub", "namespace", "build_pod"];
 
 /// Bounds of `max_recv_msg_size`: below, no request fits; above, one request could fill the memory.
 const RECV_BYTES: std::ops::RangeInclusive<u64> = (64 << 10)..=(1 << 30);
@@ -91,6 +94,7 @@ const LEASE_MIN: Duration = Duration::from_secs(2);
 
 fn read(s: &mut Section<'_>) -> CoreConfig {
     let d = CoreConfig::default();
+    let mut later_keys: Vec<String> = LATER_KEYS.iter().filter(|key| s.has(key)).map(|key| (*key).to_owned()).collect();
     let config = CoreConfig {
         log_level: s.or("log_level", d.log_level),
         bind: s.or("bind", BindAddress::any(PORT)),
@@ -116,11 +120,14 @@ fn read(s: &mut Section<'_>) -> CoreConfig {
         git: sub(s, "git", git),
         etcd: sub(s, "etcd", etcd),
         redis: sub(s, "redis", redis),
-        docker: sub(s, "docker", docker),
+        docker: sub(s, "docker", |s| {
+            later_keys.extend(LATER_DOCKER_KEYS.iter().filter(|key| s.has(key)).map(|key| format!("docker.{key}")));
+            docker(s)
+        }),
         scheduler: sub(s, "scheduler", scheduler),
         virt: sub(s, "virt", |s| Virt { version: s.or("version", String::new()) }),
         systemd: sub(s, "systemd", |s| Systemd { runtime: s.or("runtime", Systemd::default().runtime) }),
-        later_keys: LATER_KEYS.iter().filter(|key| s.has(key)).map(|key| (*key).to_owned()).collect(),
+        later_keys,
     };
     across(s, &config);
     config

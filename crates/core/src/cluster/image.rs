@@ -23,15 +23,14 @@ pub(crate) fn check(image: &str) -> Result<()> {
     )))
 }
 
-/// Where images without a host in their name come from, as Docker has it.
-const REGISTRY: &str = "docker.io";
+/// What the registry of images without a host in their names is called, by Docker and by its own configuration file.
+const REGISTRY: [&str; 3] = ["docker.io", "index.docker.io", "https://index.docker.io/v1/"];
 
-/// The registry that an image comes from.
-pub(crate) fn registry(image: &str) -> &str {
-    match image.split_once('/') {
-        Some((host, _)) if is_registry(host) => host,
-        _ => REGISTRY,
-    }
+/// The names of the registry that an image comes from, as logins may be filed under.
+pub(crate) fn registry_names(image: &str) -> impl Iterator<Item = &str> {
+    let host = image.split_once('/').map(|(host, _)| host).filter(|host| is_registry(host));
+    let named = host.filter(|host| !REGISTRY.contains(host));
+    named.into_iter().chain(REGISTRY.into_iter().filter(move |_| named.is_none()))
 }
 
 /// Whether the first part of a name is a host, and not a part of the path.
@@ -92,11 +91,12 @@ mod tests {
         for (image, want) in [
             ("nginx", "docker.io"),
             ("projecteru2/agent:1", "docker.io"),
+            ("index.docker.io/library/nginx", "docker.io"),
             ("localhost/a/b", "localhost"),
             ("127.0.0.1:5000/web:1", "127.0.0.1:5000"),
             ("registry.example.org/team/app", "registry.example.org"),
         ] {
-            assert_eq!(registry(image), want);
+            assert_eq!(registry_names(image).next(), Some(want));
         }
     }
 

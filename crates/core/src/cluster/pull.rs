@@ -4,8 +4,8 @@
 //! - An image is fetched once at a time on a node, however many workloads wait for it; all of them get the same answer.
 //! - A fetch goes on when those who wait for it leave, and ends in time.
 
-use super::{Cluster, Error, Result, engines::Engine, image, remove::is_silence};
-use eru_runtime::{Error as RuntimeError, RegistryLogin};
+use super::{Cluster, Error, Result, engines::Engine, remove::is_silence};
+use eru_runtime::Error as RuntimeError;
 use eru_types::NodeName;
 use futures::StreamExt;
 use parking_lot::Mutex;
@@ -29,10 +29,13 @@ impl From<Refusal> for Error {
 /// `None` = still being fetched.
 type Progress = Option<Result<(), Refusal>>;
 
+/// By node and image.
+type Running = HashMap<(NodeName, String), watch::Receiver<Progress>>;
+
 /// What is being fetched.
 #[derive(Clone, Default)]
 pub(crate) struct Pulls {
-    running: Arc<Mutex<HashMap<(NodeName, String), watch::Receiver<Progress>>>>,
+    running: Arc<Mutex<Running>>,
 }
 
 impl Cluster {
@@ -82,10 +85,7 @@ impl Cluster {
     }
 
     async fn fetch(&self, engine: &Engine, image: &str) -> Result<(), Refusal> {
-        let login = self.settings.docker.auths.get(image::registry(image)).map(|login| RegistryLogin {
-            username: login.username.clone(),
-            password: login.password.reveal().to_owned(),
-        });
+        let login = self.registry_login(image);
         let fetching = async {
             let mut progress = engine.runtime.pull(image, login.as_ref()).await?;
             while let Some(step) = progress.next().await {
@@ -105,6 +105,8 @@ impl Cluster {
             Error::Runtime(RuntimeError::Failed(cause)) => cause,
             other => other.to_string(),
         };
-        Err(Refusal { text: format!("image {image} cannot be fetched: {cause}"), silence })
+        // Most engines say which image they mean.
+        let text = if cause.contains(image) { cause } else { format!("image {image} cannot be fetched: {cause}") };
+        Err(Refusal { text, silence })
     }
 }

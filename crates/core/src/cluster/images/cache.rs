@@ -124,7 +124,7 @@ impl Cluster {
 
     /// Who we are for the registry of an image.
     pub(crate) fn registry_login(&self, image: &str) -> Option<RegistryLogin> {
-        let auth = self.settings.docker.auths.get(image::registry(image))?;
+        let auth = image::registry_names(image).find_map(|name| self.settings.docker.auths.get(name))?;
         Some(RegistryLogin { username: auth.username.clone(), password: auth.password.reveal().to_owned() })
     }
 }

@@ -7,7 +7,7 @@ use crate::{
     },
     record::NodeRecord,
 };
-use eru_runtime::{Info, RuntimeKind};
+use eru_runtime::{Error as RuntimeError, Info, RuntimeKind};
 use eru_types::NodeName;
 use std::time::Duration;
 
@@ -33,17 +33,17 @@ impl Cluster {
     /// Asks the engine at an address what its machine has.
     ///
     /// # Errors
-    /// For an address that this core cannot reach; [`Error::Unavailable`] when it does not answer in time.
+    /// For an address that this core cannot reach; [`Error::Unavailable`] when it does not answer in time, [`Error::Precondition`]
+    /// when it is not one that can be used.
     pub async fn engine_info(&self, at: Address<'_>, patience: Duration) -> Result<(RuntimeKind, Info)> {
         let engine = self.engines.open(at)?;
-        let refused = |cause: String| {
-            let endpoint = eru_types::name::excerpt(at.endpoint);
-            Error::Unavailable(format!("engine at {endpoint} did not answer: {cause}"))
-        };
+        let endpoint = eru_types::name::excerpt(at.endpoint);
+        let silent = |cause: String| Error::Unavailable(format!("engine at {endpoint} did not answer: {cause}"));
         match tokio::time::timeout(patience, engine.runtime.info()).await {
             Ok(Ok(info)) => Ok((engine.runtime.kind(), info)),
-            Ok(Err(error)) => Err(refused(error.to_string())),
-            Err(_) => Err(refused(format!("no answer in {} s", patience.as_secs_f32()))),
+            Ok(Err(RuntimeError::Unavailable { cause, .. })) => Err(silent(cause)),
+            Ok(Err(error)) => Err(Error::Precondition(format!("engine at {endpoint} cannot be used: {error}"))),
+            Err(_) => Err(silent(format!("no answer in {} s", patience.as_secs_f32()))),
         }
     }
 

@@ -83,19 +83,17 @@ impl DeployRequest {
     }
 
     /// Proves the deploy of a replacement: the pod need not be named, no count is one, how it spreads does not matter, and
-    /// resources are those of the workload that is replaced.
+    /// resources are those of the workload that is replaced. An op id is not needed: a replacement that is repeated does not
+    /// find the workload any more.
     ///
     /// # Errors
     /// As [`Self::from_pb`].
     pub fn for_replace(options: &pb::DeployOptions) -> Result<Self> {
-        if !options.op_id.is_empty() {
-            let text = "op_id has no meaning for a replacement: it is repeated by the id of the workload";
-            return Err(Error::Invalid(text.into()));
-        }
         let options = pb::DeployOptions {
             deploy_strategy: pb::deploy_options::Strategy::Auto.into(),
             count: if options.count == 0 { 1 } else { options.count },
             resource_opts: None,
+            op_id: String::new(),
             ..options.clone()
         };
         Self::prove(&options, !options.podname.is_empty(), true)

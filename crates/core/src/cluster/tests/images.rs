@@ -7,7 +7,7 @@ use crate::{
     record::{self, NodeRecord, Versioned},
 };
 use eru_api::pb;
-use eru_runtime::{Runtime, fake::Operation};
+use eru_runtime::fake::Operation;
 use eru_types::NodeName;
 
 #[tokio::test(flavor = "multi_thread")]
