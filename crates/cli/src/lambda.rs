@@ -3,7 +3,7 @@
 use crate::context::Context;
 use crate::error::CliError;
 use crate::session::{Expect, Input, Session, Stdin, converse};
-use crate::{exit, op_id, values, workload};
+use crate::{exit, values, workload};
 use eru_api::pb;
 use eru_api::pb::deploy_options::Strategy;
 use eru_types::volume::Volume;
@@ -60,7 +60,7 @@ pub(crate) struct Args {
     /// A file to put into each instance; repeatable
     #[arg(long, value_name = "SOURCE:TARGET[:MODE[:UID[:GID]]]")]
     file: Vec<String>,
-    /// Our standard input is its input; with a terminal, if ours is one
+    /// Our standard input is its input, by way of a terminal that it gets
     #[arg(long, short = 's')]
     stdin: bool,
     /// Return when the workloads run, and leave them to their end
@@ -186,7 +186,6 @@ fn options(args: Args, open_stdin: bool) -> Result<pb::DeployOptions, CliError> 
         owners,
         resource_opts: Some(resources),
         node_filter: Some(pb::NodeFilter { includes, ..Default::default() }),
-        op_id: op_id::fresh(),
         ..Default::default()
     })
 }

@@ -199,8 +199,8 @@ async fn down(context: &Context, node: &NodeName, check: Option<Duration>) -> Re
 
 async fn bypass(context: &Context, node: &NodeName, flag: pb::TriOpt) -> Result<(), CliError> {
     let options = pb::SetNodeOptions { nodename: node.to_string(), bypass_opt: flag as i32, ..Default::default() };
-    context.write("SetNode", options, async |mut core, o| core.set_node(o).await).await?;
-    Ok(())
+    let node = context.write("SetNode", options, async |mut core, o| core.set_node(o).await).await?;
+    context.output.print_message(&node)
 }
 
 async fn resource(context: &Context, node: &NodeName, fix: bool) -> Result<(), CliError> {

@@ -86,7 +86,8 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), CliError> {
         let node = context.read("GetNode", by_name(&args.node), async |mut core, o| core.get_node(o).await).await?;
         make_deltas(&mut options, &node, args.memory, args.storage);
     }
-    context.write("SetNode", options, async |mut core, o| core.set_node(o).await).await?;
+    let node = context.write("SetNode", options, async |mut core, o| core.set_node(o).await).await?;
+    context.output.print_message(&node)?;
     context.log.info(format!("[SetNode] set node {} success", args.node));
     Ok(())
 }

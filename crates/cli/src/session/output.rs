@@ -64,9 +64,10 @@ impl Output {
             self.write(id, Target::Stdout, bytes, &mut steps);
         }
         match answer {
+            // Of a workload that could not be made there is no id; the error comes next.
+            Answer::Created(id) if id.is_empty() => {}
             Answer::Created(id) => {
-                // The original's core names a workload that it could not make, too, and tells the error next.
-                self.created += usize::from(!id.is_empty());
+                self.created += 1;
                 steps.push(Step::Created(id));
             }
             Answer::Failed(reason) => {

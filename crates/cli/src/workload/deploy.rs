@@ -165,6 +165,7 @@ fn replacement(deploy: pb::DeployOptions, network_given: bool) -> pb::ReplaceOpt
             volumes_request: volumes.volumes_request,
             ..Default::default()
         }),
+        op_id: String::new(),
         ..deploy
     };
     pb::ReplaceOptions { deploy_opt: Some(deploy), networkinherit: !network_given, ..Default::default() }
@@ -258,6 +259,7 @@ mod tests {
         let deploy = pb::DeployOptions {
             name: "web".into(),
             count: 9,
+            op_id: "op".into(),
             networks: [("host".into(), String::new())].into(),
             resource_opts: Some(pb::ResourceOptions {
                 memory_limit: 1,
@@ -269,7 +271,7 @@ mod tests {
         let inherits = replacement(deploy.clone(), false);
         assert!(inherits.networkinherit);
         let new = inherits.deploy_opt.unwrap();
-        assert_eq!((new.count, new.networks.len(), new.name.as_str()), (1, 0, "web"));
+        assert_eq!((new.count, new.networks.len(), new.name.as_str(), new.op_id.as_str()), (1, 0, "web", ""));
         let resources = new.resource_opts.unwrap();
         assert_eq!((resources.memory_limit, resources.volumes_limit.len()), (0, 1));
         let named = replacement(deploy, true);

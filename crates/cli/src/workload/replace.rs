@@ -5,7 +5,7 @@ use super::summary;
 use crate::context::Context;
 use crate::deploy_options::{DeployFlags, deploy_options};
 use crate::error::{CliError, in_words};
-use crate::{ids, op_id, render, source, values};
+use crate::{ids, render, source, values};
 use eru_api::pb;
 use eru_types::name::excerpt;
 use eru_types::{EntrypointName, NodeName, PodName};
@@ -64,7 +64,6 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), CliError> {
         count: args.count,
         nodenames: args.node.iter().map(ToString::to_string).collect(),
         networks,
-        op_id: op_id::fresh(),
         ..args.instances.flags()?
     };
     let source = source::read(context, &args.spec).await?;

@@ -6,6 +6,7 @@ use eru_api::pb;
 use eru_api::pb::StdStreamType::{Eruerror, Stderr, Stdout};
 use rustix::process::{Pid, Signal, kill_process};
 use std::process::Stdio;
+use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Child;
 use tonic::Status;
@@ -131,14 +132,20 @@ pub async fn nobody_reads() {
 }
 
 pub async fn a_reader_that_is_slow() {
+    const PIECES: usize = 64;
     let mut core = core().await;
     let mut child = command(&core.address, &["workload", "exec", ID, "yes"]);
     let mut child = child.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
     let call = core.accept().await;
-    // More than pipe and windows hold: what does not fit waits at its source.
     let piece = vec![b'y'; 1 << 20];
-    let send = async {
-        for _ in 0..64 {
+    // Nobody reads yet. What does not fit into pipe and windows waits at its source, and is not heaped up on the way.
+    let mut sent = 0;
+    while tokio::time::timeout(Duration::from_secs(1), call.output(ID, Stdout, &piece)).await.is_ok() {
+        sent += 1;
+        assert!(sent < PIECES, "all of it was taken");
+    }
+    let rest = async {
+        for _ in sent..PIECES {
             call.output(ID, Stdout, &piece).await;
         }
         call.exited(ID, 0).await;
@@ -150,6 +157,6 @@ pub async fn a_reader_that_is_slow() {
         out.read_to_end(&mut bytes).await.unwrap();
         bytes.len()
     };
-    let ((), len) = tokio::join!(send, read);
-    assert_eq!((len, exit_code(&mut child).await), (64 << 20, 0));
+    let ((), len) = tokio::join!(rest, read);
+    assert_eq!((len, exit_code(&mut child).await), (PIECES << 20, 0));
 }

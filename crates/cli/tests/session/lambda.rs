@@ -61,5 +61,6 @@ pub async fn one_is_not_made() {
     drop(call);
     let (_, err, code) = end(child).await;
     assert!(err.contains("[Error From ERU] Create workload failed no space"), "{err}");
+    assert!(!err.contains("[WorkloadID]"), "{err}");
     assert_eq!(code, 125);
 }
