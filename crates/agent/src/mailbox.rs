@@ -1,6 +1,7 @@
 //! What a worker still has to look at: the latest wins.
 
 use eru_runtime::Inspection;
+use eru_types::ExitStatus;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio_util::task::task_tracker::TaskTrackerToken;
@@ -23,6 +24,8 @@ pub(crate) enum What {
 /// The one letter in a mailbox.
 pub(crate) struct Letter {
     pub(crate) what: What,
+    /// An end that the runtime told of with the event itself.
+    pub(crate) died: Option<ExitStatus>,
     /// Held until the letter is worked off, for those who wait for a whole round.
     pub(crate) _rounds: Vec<TaskTrackerToken>,
 }
@@ -32,15 +35,23 @@ impl Mailbox {
     pub(crate) fn put(&self, what: What, round: Option<TaskTrackerToken>) {
         {
             let mut letter = self.letter.lock();
-            let (what, mut rounds) = match letter.take() {
-                Some(Letter { what: What::Look, _rounds }) => (What::Look, _rounds),
-                Some(Letter { _rounds, .. }) => (what, _rounds),
-                None => (what, Vec::new()),
+            let (what, died, mut rounds) = match letter.take() {
+                Some(Letter { what: What::Look, died, _rounds }) => (What::Look, died, _rounds),
+                Some(Letter { died, _rounds, .. }) => (what, died, _rounds),
+                None => (what, None, Vec::new()),
             };
             rounds.extend(round);
-            *letter = Some(Letter { what, _rounds: rounds });
+            *letter = Some(Letter { what, died, _rounds: rounds });
         }
         self.arrived.notify_one();
+    }
+
+    /// Puts in that it ended, as the runtime says.
+    pub(crate) fn put_died(&self, exit: ExitStatus) {
+        self.put(What::Look, None);
+        if let Some(letter) = &mut *self.letter.lock() {
+            letter.died = Some(exit);
+        }
     }
 
     /// Waits for a letter and takes it out.

@@ -172,6 +172,9 @@ impl Floor {
             return;
         }
         self.touched.insert(event.id.clone());
+        if let Some(exit) = event.exit {
+            return self.mailbox(event.id).put_died(exit);
+        }
         // What is gone and has no worker was never reported.
         if event.action != Action::Removed || self.mailboxes.contains_key(&event.id) {
             self.mailbox(event.id).put(What::Look, None);

@@ -12,7 +12,7 @@ use crate::{
 use eru_api::agent::WorkloadReport;
 use eru_client::Backoff;
 use eru_runtime::{Error as RuntimeError, Inspection, Runtime, State};
-use eru_types::{EngineId, HealthCheck, limits::LAST_LINES_MAX};
+use eru_types::{EngineId, ExitStatus, HealthCheck, limits::LAST_LINES_MAX};
 use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::Semaphore,
@@ -109,9 +109,12 @@ async fn look(
     id: &EngineId,
     mailbox: &Mailbox,
     letter: Letter,
-    life: Option<Life>,
+    mut life: Option<Life>,
 ) -> Option<Life> {
-    let Letter { what, _rounds } = letter;
+    let Letter { what, died, _rounds } = letter;
+    if let (Some(exit), Some(life)) = (died, &mut life) {
+        life.died(workshop, exit);
+    }
     let inspection = match what {
         What::Listed(inspection) => Some(*inspection),
         What::Look => inspect(workshop, id, mailbox).await,
@@ -169,7 +172,12 @@ fn gone(life: &Life) -> WorkloadReport {
 
 impl Life {
     /// Takes in what the runtime says and reports it at once.
-    async fn seen(workshop: &Workshop, inspection: Inspection, before: Option<Life>) -> Self {
+    async fn seen(workshop: &Workshop, mut inspection: Inspection, before: Option<Life>) -> Self {
+        if let Some(told) = before.as_ref().and_then(|before| before.end_of(&inspection))
+            && let Some(exit) = &mut inspection.exit
+        {
+            exit.at_ms = told.at_ms;
+        }
         let run = Run::of(&inspection);
         let mut life = match before {
             // An end that is not the one we knew is the end of a run that nobody saw.
@@ -209,6 +217,26 @@ impl Life {
             }
         }
         life
+    }
+
+    /// The end that was reported of the run that the inspection shows ended.
+    fn end_of(&self, inspection: &Inspection) -> Option<ExitStatus> {
+        self.inspection.exit.filter(|_| self.run.is_none() && self.inspection.started_at_ms == inspection.started_at_ms)
+    }
+
+    /// The runtime says that it ended, and with what: reported at once, for it may take long until it can be inspected. All
+    /// else that there is to say of the end comes with the look that follows.
+    fn died(&mut self, workshop: &Workshop, exit: ExitStatus) {
+        // An event that comes again may be of a run before this one.
+        if self.run.is_none() || exit.at_ms < self.inspection.started_at_ms {
+            return;
+        }
+        self.run = None;
+        self.inspection.state = State::Exited;
+        self.inspection.exit = Some(exit);
+        self.healthy = false;
+        self.reason.clear();
+        workshop.reporter.push(self.report(workshop));
     }
 
     /// Waits until a probe is due and makes it; never ends when there is nothing to probe.

@@ -21,7 +21,8 @@ impl EventHub {
     /// Tells all subscribers of now.
     pub(crate) fn publish(&self, id: &EngineId, name: &WorkloadName, action: Action) {
         if let Some(sender) = &*self.sender.lock() {
-            let event = Event { id: id.clone(), name: name.clone(), action, at_ms: crate::clock::now_ms() };
+            let (id, name) = (id.clone(), name.clone());
+            let event = Event { id, name, action, at_ms: crate::clock::now_ms(), exit: None };
             // An error only says that nobody listens any more.
             let _ = sender.send(event);
         }

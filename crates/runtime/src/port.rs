@@ -170,6 +170,9 @@ pub struct Event {
     pub action: Action,
     /// When the runtime saw it, milliseconds since the epoch.
     pub at_ms: i64,
+    /// How it ended, where the event of a death says so: an engine may hold a workload back from being inspected until it has
+    /// cleaned up behind it.
+    pub exit: Option<ExitStatus>,
 }
 
 /// What can happen to a workload.

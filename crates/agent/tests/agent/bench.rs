@@ -5,11 +5,12 @@ use async_trait::async_trait;
 use eru_agent::{Agent, AgentOptions, Error, Handle};
 use eru_client::{Client, ClientOptions};
 use eru_runtime::{
-    CreateRequest, Event, Fake, FakeOptions, Info, Inspection, LogLine, LogOptions, Result, Runtime, RuntimeKind,
+    Action, CreateRequest, Event, Fake, FakeOptions, Info, Inspection, LogLine, LogOptions, Result, Runtime,
+    RuntimeKind,
     conformance::{request, within},
 };
-use eru_types::{EngineId, Labels, NodeName, WorkloadName};
-use futures::stream::BoxStream;
+use eru_types::{EngineId, ExitStatus, Labels, NodeName, WorkloadName};
+use futures::{StreamExt, stream::BoxStream};
 use std::{
     net::{IpAddr, Ipv4Addr},
     sync::{
@@ -40,6 +41,10 @@ pub type Tune = Box<dyn Fn(&mut AgentOptions)>;
 pub struct Gate {
     pub closed: AtomicBool,
     pub lists: AtomicU32,
+    /// While it is set, deaths are told with this end, and no inspection is answered.
+    pub exit: Mutex<Option<ExitStatus>>,
+    /// Inspections that were held back by it.
+    pub looks: AtomicU32,
 }
 
 pub fn engine() -> Arc<Fake> {
@@ -155,6 +160,10 @@ impl Runtime for Probed {
         self.0.remove(id, force).await
     }
     async fn inspect(&self, id: &EngineId) -> Result<Inspection> {
+        while self.1.exit.lock().unwrap().is_some() {
+            self.1.looks.fetch_add(1, Ordering::SeqCst);
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
         self.0.inspect(id).await.map(probed)
     }
     async fn find(&self, name: &WorkloadName) -> Result<Option<EngineId>> {
@@ -169,7 +178,12 @@ impl Runtime for Probed {
         Ok(listed)
     }
     async fn events(&self) -> Result<BoxStream<'static, Event>> {
-        self.0.events().await
+        let gate = self.1.clone();
+        let told = move |event: Event| {
+            let exit = (event.action == Action::Died).then(|| *gate.exit.lock().unwrap()).flatten();
+            Event { exit, ..event }
+        };
+        Ok(self.0.events().await?.map(told).boxed())
     }
     async fn logs(&self, id: &EngineId, options: LogOptions) -> Result<BoxStream<'static, Result<LogLine>>> {
         self.0.logs(id, options).await

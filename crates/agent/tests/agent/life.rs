@@ -3,6 +3,7 @@
 use crate::bench::{Bench, create, engine};
 use crate::core::Book;
 use eru_runtime::{Runtime, conformance::within, fake::Operation};
+use eru_types::{EngineId, ExitStatus};
 use std::{
     sync::{
         Arc,
@@ -231,6 +232,48 @@ async fn many_changes_while_core_is_busy_are_one_report_each() {
     bench.until("of both", |b| b.now(ids[1].as_str()) == "running healthy").await;
     let told = bench.book.lock().unwrap().reports.len() - before;
     assert!(told <= 6, "{told} reports for 200 changes");
+}
+
+/// An end with this code, so long after the start that the newest report of the workload tells of.
+fn end(bench: &Bench, id: &EngineId, code: i32, after_ms: i64) -> ExitStatus {
+    let at_ms = bench.book.lock().unwrap().newest[id.as_str()].started_at_ms + after_ms;
+    ExitStatus { code, signal: 0, oom_killed: false, at_ms }
+}
+
+const HOUR_MS: i64 = 3_600_000;
+
+#[tokio::test]
+async fn a_death_is_told_before_the_engine_lets_it_be_looked_at() {
+    let bench = Bench::start().await;
+    let id = bench.run("app_web_000001").await;
+    bench.until("it runs", |b| b.now(id.as_str()) == "running healthy" && b.full_calls() == 1).await;
+    let told = end(&bench, &id, 4, HOUR_MS);
+    *bench.gate.exit.lock().unwrap() = Some(told);
+    bench.engine.kill(&id, 4);
+    bench.until("it is told", |b| b.now(id.as_str()) == "dead 4").await;
+    let before = bench.book.lock().unwrap().story(id.as_str()).len();
+    *bench.gate.exit.lock().unwrap() = None;
+    // What the look finds is the same end, and no news but for the lines that it wrote.
+    bench.book.lock().unwrap().report_all = true;
+    bench.until("everything is reported", |b| b.full_calls() == 2).await;
+    let book = bench.book.lock().unwrap();
+    assert_eq!(book.newest[id.as_str()].exit.unwrap().at_ms, told.at_ms);
+    let news = book.story(id.as_str()).len() - before;
+    assert!(news <= 2, "the full report, and one with its last lines: {:?}", book.story(id.as_str()));
+}
+
+#[tokio::test]
+async fn a_death_that_was_before_the_start_is_not_told() {
+    let bench = Bench::start().await;
+    let id = bench.run("app_web_000001").await;
+    bench.until("it runs", |b| b.now(id.as_str()) == "running healthy").await;
+    *bench.gate.exit.lock().unwrap() = Some(end(&bench, &id, 5, -HOUR_MS));
+    bench.engine.kill(&id, 4);
+    // Its letter has been read when the runtime is asked.
+    within("it is looked at", async || (bench.gate.looks.load(Ordering::SeqCst) > 0).then_some(())).await;
+    *bench.gate.exit.lock().unwrap() = None;
+    bench.until("the look tells", |b| b.now(id.as_str()) == "dead 4").await;
+    assert!(!bench.book.lock().unwrap().story(id.as_str()).contains(&"dead 5".to_owned()));
 }
 
 #[tokio::test]

@@ -1,10 +1,7 @@
 //! What happens to containers.
 
-use super::{call::Call, lines::JsonLines, runtime::Docker, target::Target};
-use crate::{
-    clock::now_ms,
-    port::{Action, Event, Result},
-};
+use super::{call::Call, inspect::exit_of, lines::JsonLines, runtime::Docker, target::Target};
+use crate::port::{Action, Event, Result};
 use eru_types::{EngineId, WorkloadName};
 use futures::{StreamExt, stream, stream::BoxStream};
 use parking_lot::Mutex;
@@ -13,6 +10,7 @@ use serde_json::json;
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 /// The label of everything of ours.
@@ -66,11 +64,15 @@ impl Message {
             "destroy" => Action::Removed,
             _ => return None,
         };
+        let at_ms = self.time_nanos / 1_000_000;
+        // Whether it was for want of memory only its inspection says.
+        let exit = || Some(exit_of(self.actor.attributes.get("exitCode")?.parse().ok()?, false, at_ms));
         Some(Event {
             id: EngineId::new(&self.actor.id).ok()?,
             name: WorkloadName::parse(self.actor.attributes.get("name")?).ok()?,
             action,
-            at_ms: self.time_nanos / 1_000_000,
+            at_ms,
+            exit: if action == Action::Died { exit() } else { None },
         })
     }
 }
@@ -88,7 +90,7 @@ impl Docker {
         // The engine answers before it subscribes us. What it keeps of the time since closes that gap, and that of a stream
         // that broke.
         let gap = self.gaps.take();
-        let since = gap.unwrap_or_else(|| now_ms().saturating_mul(1_000_000));
+        let since = gap.unwrap_or_else(now_nanos);
         let filters = json!({"type": ["container"], "label": [LABEL], "event": ["create", "start", "die", "destroy"]});
         let target = Target::new(&["events"]).with("since", seconds(since)).with("filters", filters.to_string());
         match self.transport.open(Call::get(target)).await {
@@ -110,7 +112,8 @@ impl Subscription {
         loop {
             match self.lines.next::<Message>().await {
                 Ok(Some(message)) => {
-                    self.read = self.read.max(message.time_nanos.saturating_add(1));
+                    // By the daemon's clock, which may be behind ours.
+                    self.read = message.time_nanos.saturating_add(1);
                     if let Some(event) = message.event() {
                         return Some((event, self));
                     }
@@ -125,6 +128,12 @@ impl Subscription {
         self.gaps.note(self.read);
         None
     }
+}
+
+/// Now, as finely as the engine counts: what it has told already is before.
+fn now_nanos() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
 }
 
 /// The engine's spelling of a time.
@@ -144,6 +153,9 @@ mod tests {
         };
         let event = message("die", "a_b_cdefgh").event().unwrap();
         assert_eq!((event.action, event.at_ms, event.id.as_str()), (Action::Died, 1_795_545_040_371, "ab12"));
+        let exit = event.exit.unwrap();
+        assert_eq!((exit.code, exit.signal, exit.at_ms), (137, 9, event.at_ms));
+        assert!(message("start", "a_b_cdefgh").event().unwrap().exit.is_none());
         for (action, name) in [("die", "stranger"), ("exec_start: sh", "a_b_cdefgh"), ("", "")] {
             assert!(message(action, name).event().is_none());
         }

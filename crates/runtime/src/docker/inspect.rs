@@ -125,10 +125,8 @@ impl Container {
             let at_ms = if finished > 0 { finished } else { time_ms(&self.created) };
             return ExitStatus { code: 127, signal: 0, oom_killed: false, at_ms };
         }
-        let code = self.state.exit_code;
-        // The engine does not tell 128 + signal from a signal.
-        let signal = if (BY_SIGNAL + 1..=BY_SIGNAL + SIGNAL_MAX).contains(&code) { code - BY_SIGNAL } else { 0 };
-        ExitStatus { code, signal, oom_killed: self.state.oom_killed, at_ms: finished }
+        // The engine notes the start when it hears of it: what is over at once ended before that.
+        exit_of(self.state.exit_code, self.state.oom_killed, finished.max(time_ms(&self.state.started_at)))
     }
 
     fn never_ran(&self) -> bool {
@@ -155,6 +153,13 @@ fn probe_address(networks: &BTreeMap<String, String>) -> Option<IpAddr> {
 /// RFC 3339 as milliseconds since the epoch; 0 for the engine's "never" and for nonsense.
 pub(super) fn time_ms(text: &str) -> i64 {
     text.parse::<jiff::Timestamp>().map_or(0, |time| time.as_millisecond().max(0))
+}
+
+/// An end with that code.
+pub(super) fn exit_of(code: i32, oom_killed: bool, at_ms: i64) -> ExitStatus {
+    // The engine does not tell 128 + signal from a signal.
+    let signal = if (BY_SIGNAL + 1..=BY_SIGNAL + SIGNAL_MAX).contains(&code) { code - BY_SIGNAL } else { 0 };
+    ExitStatus { code, signal, oom_killed, at_ms }
 }
 
 #[cfg(test)]
@@ -217,6 +222,8 @@ mod tests {
                 && killed.pid == 0
                 && killed.probe_address.is_none()
         );
+        let at_once = ended(0, json!({"State": {"FinishedAt": "2026-11-24T18:30:40.3Z"}}));
+        assert_eq!(exit(&at_once).3, at_once.started_at_ms);
         assert_eq!(exit(&ended(3, json!({}))).1, 0);
         assert_eq!(exit(&ended(128, json!({}))).1, 0);
         assert_eq!(exit(&ended(255, json!({}))).1, 0);
