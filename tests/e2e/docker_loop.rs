@@ -20,7 +20,7 @@ replicaset:
 
 /// Core, an agent, a controller and a set of three on a network.
 pub async fn three(site: &mut Site, app: &str, network: &str, cmd: &str) -> Result<Vec<String>> {
-    site.deploy_agent(1).await?;
+    site.deploy_agent(true).await?;
     site.start_controller().await?;
     let set = SET.replace("NAME", app).replace("IMAGE", &site.images.hello).replace("NETWORK", network);
     let spec = format!("appname: {app}\nentrypoints:\n  web:\n    cmd: {cmd}\n{set}");
@@ -59,14 +59,18 @@ async fn docker_set_gets_its_killed_instance_back() -> Result<()> {
 async fn docker_http_health_follows_the_server() -> Result<()> {
     let test = "docker_http_health_follows_the_server";
     let Some(site) = Site::on_machine(test, Store::Embedded, "http").await? else { return Ok(()) };
-    site.deploy_agent(1).await?;
-    let health =
-        "    publish: [\"8080\"]\n    healthcheck:\n      http_port: \"8080\"\n      url: /health\n      code: 200\n";
-    let spec = site.hello_spec("http", health)?;
+    site.deploy_agent(true).await?;
+    // On `bridge` a port is published as the same port of the machine, so it must be free there.
+    let port = eru_testkit::port::free()?;
+    let spec = format!(
+        "appname: http\nentrypoints:\n  web:\n    cmd: /usr/bin/eru-hello --port {port}\n    publish: [\"{port}\"]\n    \
+         healthcheck:\n      http_port: \"{port}\"\n      url: /health\n      code: 200\n"
+    );
+    let spec = site.write("http.yaml", &spec)?;
     let image = site.images.hello.clone();
     let small = ["--image", &image, "--network", "bridge", "--entry", "web", "--cpu", "0.1", "--memory", "64M"];
     let id = site.deploy("http", &small, &spec).await?;
-    let address = format!("{}:8080", site.bridge_address(&id).await?);
+    let address = format!("{}:{port}", site.bridge_address(&id).await?);
     becomes(&site, &id, true).await?;
     for (path, healthy) in [("/fail", false), ("/heal", true), ("/hang", false)] {
         let (code, text) = ask("POST", &address, path).await?;
@@ -80,23 +84,19 @@ async fn docker_http_health_follows_the_server() -> Result<()> {
 async fn docker_tcp_health_follows_the_listener() -> Result<()> {
     let test = "docker_tcp_health_follows_the_listener";
     let Some(site) = Site::on_machine(test, Store::Embedded, "tcp").await? else { return Ok(()) };
-    site.deploy_agent(1).await?;
-    let spec = "\
-appname: tcp
-entrypoints:
-  web:
-    cmd: /bin/sleep 86400
-    publish: [\"9000\"]
-    healthcheck:
-      tcp_ports: [\"9000\"]
-";
-    let spec = site.write("tcp.yaml", spec)?;
+    site.deploy_agent(true).await?;
+    let port = eru_testkit::port::free()?.to_string();
+    let spec = format!(
+        "appname: tcp\nentrypoints:\n  web:\n    cmd: /bin/sleep 86400\n    publish: [\"{port}\"]\n    healthcheck:\n      \
+         tcp_ports: [\"{port}\"]\n"
+    );
+    let spec = site.write("tcp.yaml", &spec)?;
     let image = site.images.busybox.clone();
     let small = ["--image", &image, "--network", "bridge", "--entry", "web", "--cpu", "0.1", "--memory", "64M"];
     let id = site.deploy("tcp", &small, &spec).await?;
     becomes(&site, &id, false).await?;
     for _ in 0..2 {
-        site.docker.run(&["exec", "--detach", &id, "httpd", "-f", "-p", "9000"]).await?;
+        site.docker.run(&["exec", "--detach", &id, "httpd", "-f", "-p", &port]).await?;
         becomes(&site, &id, true).await?;
         site.docker.run(&["exec", &id, "killall", "httpd"]).await?;
         becomes(&site, &id, false).await?;

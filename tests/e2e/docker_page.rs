@@ -74,7 +74,7 @@ async fn walk(store: Store, node: &str) -> Result<()> {
     let id = site.deploy("hello", &hello, &spec).await?;
     assert_eq!(site.cli(&["workload", "get-status", &id]).await?, FIRST_TABLE);
 
-    site.deploy_agent(15).await?;
+    site.deploy_agent(false).await?;
     let wanted = second_table(&id, &site.bridge_address(&id).await?);
     let shown = eventually("the second table", SOON, || async {
         let table = site.cli(&["workload", "get-status", &id]).await?;

@@ -197,14 +197,17 @@ impl Site {
     }
 
     /// The page's `eru-agent.yaml` and `agent.yaml`, adapted only in paths, addresses and the node's name, and in rights
-    /// that this machine cannot give, deployed as the page does it. Probes are as often as `interval_s`.
-    pub async fn deploy_agent(&self, interval_s: u32) -> Result<String> {
+    /// that this machine cannot give, deployed as the page does it. With `eager` it probes every two seconds.
+    pub async fn deploy_agent(&self, eager: bool) -> Result<String> {
         let api = port::free()?;
         let etcd = self.etcd.as_ref().map_or("127.0.0.1:2379", |etcd| &etcd.endpoint);
         let socket = self.docker.host.trim_start_matches("unix://");
-        let config = AGENT_CONFIG
+        let mut config = AGENT_CONFIG.to_owned();
+        if eager {
+            config = config.replace("interval: 15", "interval: 2").replace("timeout: 10", "timeout: 1");
+        }
+        let config = config
             .replace("127.0.0.1:5001", &self.address)
-            .replace("interval: 15", &format!("interval: {interval_s}"))
             .replace("0.0.0.0:12345", &format!("0.0.0.0:{api}"))
             .replace("127.0.0.1:2379", etcd);
         self.write("etc/eru/agent.yaml", &config)?;
@@ -231,7 +234,7 @@ impl Site {
     pub async fn agent_log(&self) -> String {
         let Ok(all) = self.workloads("eru").await else { return "no agent".into() };
         let Some(agent) = all.first() else { return "no agent".into() };
-        self.docker.run(&["logs", &agent.id]).await.unwrap_or_else(|error| error.to_string())
+        self.docker.run_all(&["logs", "--tail", "50", &agent.id]).await.unwrap_or_else(|error| error.to_string())
     }
 }
 

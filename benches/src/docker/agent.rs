@@ -30,7 +30,6 @@ pub async fn run(binary: &Path, size: Size) -> Result<()> {
     let entrypoint = pb::EntrypointOptions {
         name: "web".into(),
         commands: ["/bin/httpd", "-f", "-p", "9000"].map(String::from).to_vec(),
-        publish: vec!["9000".into()],
         healthcheck: Some(pb::HealthCheckOptions { tcp_ports: vec!["9000".into()], ..Default::default() }),
         ..Default::default()
     };

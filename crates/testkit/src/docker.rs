@@ -64,6 +64,17 @@ impl Docker {
         Ok(text(&out.stdout))
     }
 
+    /// The same with standard error after standard output, as for `logs`.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub async fn run_all(&self, args: &[&str]) -> Result<String> {
+        let out = tokio::process::Command::from(self.std(args)).kill_on_drop(true).output().await?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        ensure!(out.status.success(), "docker {}: {}", args.join(" "), text(&out.stderr));
+        Ok(text(&out.stdout) + &text(&out.stderr))
+    }
+
     /// Removes every container with a label, for use in `Drop`. What could not be removed is said.
     pub fn remove_all(&self, label: &str) {
         let filter = format!("label={label}");
