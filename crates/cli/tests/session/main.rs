@@ -10,6 +10,7 @@ mod copy;
 mod core;
 mod exec;
 mod lambda;
+mod recorded;
 mod terminal;
 
 use std::process::ExitCode;
@@ -31,6 +32,10 @@ const TESTS: &[Test] = &[
     ("lambda::one_is_not_made", || run(lambda::one_is_not_made())),
     ("copy::what_is_whole_is_kept", || run(copy::what_is_whole_is_kept())),
     ("copy::a_broken_stream_leaves_nothing", || run(copy::a_broken_stream_leaves_nothing())),
+    ("recorded::sent_files", || run(recorded::sent_files())),
+    ("recorded::replacements", || run(recorded::replacements())),
+    ("recorded::images", || run(recorded::images())),
+    ("recorded::networks", || run(recorded::networks())),
     ("terminal::raw_and_back", || run(terminal::raw_and_back())),
     ("terminal::ended_by_a_signal", || run(terminal::ended_by_a_signal())),
     ("terminal::left_by_the_key", || run(terminal::left_by_the_key())),
