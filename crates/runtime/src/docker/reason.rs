@@ -30,6 +30,8 @@ pub(super) fn plain(message: &str) -> String {
         format!("the image does not know user {user:?}: give a number, or an image whose /etc/passwd has it")
     } else if cause.contains("error setting rlimit type 7") {
         "the open-files limit (ulimit nofile) is above what the daemon itself may have: ask for a lower one".to_owned()
+    } else if cause.contains("unable to apply caps") {
+        "the daemon itself lacks rights that were asked for (privileged, cap_add)".to_owned()
     } else {
         cause.to_owned()
     };
@@ -55,6 +57,10 @@ mod tests {
             (
                 "error during container init: error setting rlimits for ready process: error setting rlimit type 7: operation not permitted: unknown",
                 "the open-files limit (ulimit nofile) is above what the daemon itself may have: ask for a lower one",
+            ),
+            (
+                "unable to apply caps: operation not permitted: unknown",
+                "the daemon itself lacks rights that were asked for (privileged, cap_add)",
             ),
             ("something\nelse", "something\\nelse"),
         ] {

@@ -61,7 +61,10 @@ impl Subject for Real {
         match what {
             Inside::Says(out, err, code) => shell(&format!("echo {out}; echo {err} >&2; exit {code}")),
             Inside::Echoes => vec!["/bin/cat".into()],
-            Inside::TellsSize => shell(r#"while [ "$(stty size)" = "0 0" ]; do sleep 0.01; done; stty size"#),
+            // Of a terminal without a size it says nothing but an error, and ends with 0 all the same.
+            Inside::TellsSize => {
+                shell(r#"while size=$(stty size 2>/dev/null); [ -z "$size" ]; do sleep 0.01; done; echo "$size""#)
+            }
             Inside::Floods(bytes) => shell(&format!("head -c {bytes} /dev/zero")),
         }
     }

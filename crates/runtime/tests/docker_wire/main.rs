@@ -1,0 +1,7 @@
+//! The Docker runtime against a daemon that we script: one that hangs, is late, answers nonsense, cuts what it began, speaks
+//! other versions, or is not who it says.
+
+mod faults;
+mod scripted;
+mod streams;
+mod tls;
