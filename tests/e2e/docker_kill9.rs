@@ -14,8 +14,7 @@ async fn pid(docker: &Docker, id: &str) -> Result<u32> {
     Ok(docker.run(&["inspect", "--format", "{{.State.Pid}}", id]).await?.parse()?)
 }
 
-/// How many times an agent has registered: the status of a workload comes from a living agent when it was killed behind
-/// our back and is shown so.
+/// An agent lives and watches: a workload that is killed behind our back is shown so.
 async fn the_agent_sees_deaths(site: &Site, app: &str) -> Result<()> {
     let spec = site.hello_spec(app, "")?;
     let image = site.images.hello.clone();
@@ -121,6 +120,7 @@ async fn docker_agent_upgraded_through_eru_flaps_nothing() -> Result<()> {
     the_agent_sees_deaths(&site, "after-upgrade").await?;
     same_three(&site, "upgrade", &ids).await?;
     watcher.assert_steady(&ids)?;
+    watcher.assert_nodes_alive()?;
     // A name that a container uses is taken away all the same; only its layers stay.
     untagged?;
     Ok(())
@@ -147,7 +147,7 @@ async fn docker_daemon_killed_with_live_restore_adopts_all() -> Result<()> {
     }
     dockerd.again().await.with_context(|| dockerd.log())?;
     // Deploying needs core to reach the new daemon, seeing a death needs the agent to: its mount of the socket is stale,
-    // so it ends after 30 s, and its restart mounts the new one.
+    // so it ends after 30 s, and its restart mounts the new one. Until then the node is unwatched, which is not lost.
     the_agent_sees_deaths(&site, "after-dockerd").await.with_context(|| site.core.log())?;
     same_three(&site, "dockerd", &ids).await?;
     watcher.assert_steady(&ids)?;

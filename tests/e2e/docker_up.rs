@@ -43,7 +43,10 @@ fn ids(all: &[pb::Workload]) -> Vec<String> {
 }
 
 fn spec(folder: &Path, name: &str, count: usize, image: &str) -> Result<String> {
-    let text = SPEC.replace("NAME", name).replace("COUNT", &count.to_string()).replace("IMAGE", image);
+    // On the machine's own network a server that listens everywhere would be in the way of every other.
+    let network = if image.is_empty() { "" } else { "  network: bridge\n" };
+    let text = SPEC.to_owned() + network;
+    let text = text.replace("NAME", name).replace("COUNT", &count.to_string()).replace("IMAGE", image);
     let path = folder.join(format!("{name}.yaml"));
     std::fs::write(&path, text)?;
     Ok(path.display().to_string())

@@ -16,8 +16,8 @@ struct Seen {
     ids: BTreeSet<String>,
     /// Statuses that did not run, and removals: workload and words.
     gone: Vec<(String, String)>,
-    /// Nodes that were said not to be alive.
-    lost: Vec<String>,
+    /// Nodes that were said not to be alive: state and words.
+    away: Vec<(String, String)>,
     /// Snapshots that were complete.
     synced: usize,
 }
@@ -62,14 +62,22 @@ impl Watcher {
         .await
     }
 
-    /// Nothing of `ids` was ever said not to run or to be removed, and no node not to be alive.
+    /// Nothing of `ids` was ever said not to run or to be removed, and no node to be lost.
     pub fn assert_steady(&self, ids: &[String]) -> Result<()> {
         let seen = self.seen.lock();
         let flaps: Vec<_> = seen.gone.iter().filter(|(id, _)| ids.contains(id)).collect();
         ensure!(flaps.is_empty(), "workloads flapped: {flaps:#?}");
-        ensure!(seen.lost.is_empty(), "nodes were lost: {:#?}", seen.lost);
+        let lost: Vec<_> = seen.away.iter().filter(|(state, _)| state == "lost").collect();
+        ensure!(lost.is_empty(), "nodes were lost: {lost:#?}");
         let missed: Vec<_> = ids.iter().filter(|id| !seen.ids.contains(*id)).collect();
         ensure!(missed.is_empty(), "the watcher never saw {missed:?}");
+        Ok(())
+    }
+
+    /// No node was ever said not to be alive.
+    pub fn assert_nodes_alive(&self) -> Result<()> {
+        let seen = self.seen.lock();
+        ensure!(seen.away.is_empty(), "nodes were not alive: {:#?}", seen.away);
         Ok(())
     }
 }
@@ -114,7 +122,7 @@ async fn nodes(address: String, seen: Arc<Mutex<Seen>>) -> Result<()> {
     loop {
         let message = stream.message().await?.context("the stream ended")?;
         if !message.alive && message.error.is_empty() {
-            seen.lock().lost.push(format!("{message:?}"));
+            seen.lock().away.push((message.state.clone(), format!("{message:?}")));
         }
     }
 }
