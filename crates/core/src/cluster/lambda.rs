@@ -115,7 +115,11 @@ impl Run {
         match patience {
             Some(patience) => {
                 self.detach();
-                self.watch(hand_over, terminal, tokio::time::sleep(patience)).await;
+                let over = async {
+                    tokio::time::sleep(patience).await;
+                    tracing::info!(?patience, left = self.left.lock().len(), "the time of a run is over");
+                };
+                self.watch(hand_over, terminal, over).await;
             }
             None => {
                 let gone = self.pieces.clone();

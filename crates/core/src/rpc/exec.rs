@@ -52,7 +52,7 @@ impl CoreService {
         };
         let Session { output, input, control } = session;
         let control: Arc<dyn SessionControl> = Arc::from(control);
-        let keyboard = Keyboard { input, control: control.clone() };
+        let keyboard = Keyboard { input, control: control.clone(), terminal: request.command.terminal };
         let typing = pass_on(&self.cluster, Typed::from(asked), messages, async { Some(keyboard) })?;
         let exec = Exec {
             cluster: self.cluster.clone(),

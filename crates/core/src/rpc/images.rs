@@ -67,6 +67,24 @@ fn removed(outcome: RemoveImageOutcome) -> pb::RemoveImageMessage {
     let RemoveImageOutcome { node, image, lines, error } = outcome;
     let success = error.is_empty();
     // The original's words for what went, and the engine's for what did not.
-    let messages = if success { lines.iter().map(|line| format!("Clean: {line}")).collect() } else { vec![error] };
+    let messages = if success { lines.iter().map(|line| clean(line)).collect() } else { vec![error] };
     pb::RemoveImageMessage { image, success, messages, nodename: node.to_string() }
+}
+
+/// What went, without the engine's word for how.
+fn clean(line: &str) -> String {
+    let what = line.strip_prefix("Untagged: ").or_else(|| line.strip_prefix("Deleted: ")).unwrap_or(line);
+    format!("Clean: {what}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_went_is_told_as_the_original_does() {
+        for line in ["Untagged: 127.0.0.1:5000/web:2", "Deleted: 127.0.0.1:5000/web:2", "127.0.0.1:5000/web:2"] {
+            assert_eq!(clean(line), "Clean: 127.0.0.1:5000/web:2");
+        }
+    }
 }

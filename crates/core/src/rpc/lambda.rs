@@ -24,7 +24,7 @@ impl CoreService {
         let Lambda { pieces, terminal } = self.cluster.run_and_wait(request).await?;
         let keyboard = async move {
             let (input, control) = terminal?.await.ok()?;
-            Some(Keyboard { input: Some(input), control })
+            Some(Keyboard { input: Some(input), control, terminal: true })
         };
         let typing = pass_on(&self.cluster, Typed::from(asked), messages, keyboard)?;
         let held = (pieces, typing);

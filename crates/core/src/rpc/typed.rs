@@ -4,9 +4,9 @@ use crate::cluster::Cluster;
 use bytes::Bytes;
 use eru_api::pb;
 use eru_runtime::{Input, SessionControl};
-use futures::{Stream, StreamExt};
+use futures::{FutureExt, Stream, StreamExt, future::BoxFuture};
 use serde::Deserialize;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tokio::io::AsyncWriteExt;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -14,6 +14,12 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 const RESIZE: u8 = 0x80;
 /// First byte of a message that ends the input.
 const CLOSE: u8 = 0x1d;
+/// What interrupts whatever runs in a terminal.
+const INTERRUPT: u8 = 0x03;
+/// How long keys wait for a change of size that was asked for before them.
+const RESIZE_PATIENCE: Duration = Duration::from_millis(50);
+/// How long a process may take to accept that nobody types any more.
+const HANG_UP_PATIENCE: Duration = Duration::from_secs(1);
 
 /// One message of a client.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -76,10 +82,13 @@ impl Typed {
 pub(super) struct Keyboard {
     pub(super) input: Option<Input>,
     pub(super) control: Arc<dyn SessionControl>,
+    /// It is that of a terminal.
+    pub(super) terminal: bool,
 }
 
 /// Passes on what is typed, in a task of its own, so that output that nobody reads does not hold up input. It ends with the
-/// messages, whose end is the end of the input, or when the guard is dropped. `first` may hold input already.
+/// messages, whose end is the end of the input; or when the guard is dropped, which is hanging up. `first` may hold input
+/// already.
 pub(super) fn pass_on<M: Into<Typed> + Send + 'static>(
     cluster: &Arc<Cluster>,
     first: Typed,
@@ -89,34 +98,25 @@ pub(super) fn pass_on<M: Into<Typed> + Send + 'static>(
     let over = CancellationToken::new();
     let guard = over.clone().drop_guard();
     cluster.tasks.spawn(async move {
-        let passing = async {
-            match keyboard.await {
-                Some(keyboard) => type_all(first, messages, keyboard).await,
-                None => drain(messages).await,
+        let keyboard = tokio::select! {
+            () = over.cancelled() => return,
+            keyboard = keyboard => keyboard,
+        };
+        let Some(mut keyboard) = keyboard else {
+            tokio::select! {
+                () = over.cancelled() => {}
+                () = drain(messages) => {}
             }
+            return;
         };
         tokio::select! {
             () = over.cancelled() => {}
-            () = passing => {}
+            () = keyboard.type_all(first, messages) => {}
         }
+        // What does not take it in time has other reasons to end: its engine lets go of it.
+        let _ = tokio::time::timeout(HANG_UP_PATIENCE, keyboard.hang_up()).await;
     })?;
     Ok(guard)
-}
-
-async fn type_all<M: Into<Typed>>(
-    first: Typed,
-    mut messages: impl Stream<Item = Result<M, tonic::Status>> + Unpin,
-    mut keyboard: Keyboard,
-) {
-    let mut next = Some(first);
-    while let Some(message) = next {
-        for part in message.parts() {
-            keyboard.press(part).await;
-        }
-        // An error is the end of the connection, and so of the input.
-        next = messages.next().await.and_then(Result::ok).map(Into::into);
-    }
-    keyboard.press(Part::Close).await;
 }
 
 /// Reads what nobody is there for, so that the client is not held up.
@@ -125,31 +125,89 @@ async fn drain<M>(mut messages: impl Stream<Item = Result<M, tonic::Status>> + U
 }
 
 impl Keyboard {
-    async fn press(&mut self, part: Part) {
-        match part {
-            Part::Data(data) => {
-                let Some(input) = &mut self.input else { return };
-                let typed = async {
-                    input.write_all(&data).await?;
-                    input.flush().await
-                };
-                if typed.await.is_err() {
-                    // The process reads no more; how it ended comes with its output.
-                    self.input = None;
+    async fn type_all<M: Into<Typed>>(
+        &mut self,
+        first: Typed,
+        mut messages: impl Stream<Item = Result<M, tonic::Status>> + Unpin,
+    ) {
+        let mut resizing: Option<BoxFuture<'static, ()>> = None;
+        let mut next = Some(first);
+        while let Some(message) = next {
+            for part in message.parts() {
+                match part {
+                    Part::Data(data) => self.write(&data).await,
+                    Part::Close => self.close().await,
+                    Part::Resize(rows, columns) => {
+                        // The newest size counts, and keys do not wait for long for an engine that is slow with it.
+                        let resize = self.resize(rows, columns);
+                        resizing = unfinished(resize).await;
+                    }
                 }
             }
-            Part::Resize(rows, columns) => {
-                if let Err(error) = self.control.resize(rows, columns).await {
-                    tracing::debug!(rows, columns, %error, "terminal not resized");
-                }
-            }
-            Part::Close => {
-                if let Some(mut input) = self.input.take() {
-                    // What cannot be ended has ended.
-                    let _ = input.shutdown().await;
-                }
+            // An error is the end of the connection, and so of the input.
+            let mut reading = messages.next();
+            let read = match resizing.as_mut() {
+                None => reading.await,
+                Some(resize) => tokio::select! {
+                    read = &mut reading => read,
+                    () = resize => {
+                        resizing = None;
+                        reading.await
+                    }
+                },
+            };
+            next = read.and_then(Result::ok).map(Into::into);
+        }
+        self.close().await;
+        if let Some(resize) = resizing {
+            resize.await;
+        }
+    }
+
+    async fn write(&mut self, data: &[u8]) {
+        let Some(input) = &mut self.input else { return };
+        let typed = async {
+            input.write_all(data).await?;
+            input.flush().await
+        };
+        if typed.await.is_err() {
+            // The process reads no more; how it ended comes with its output.
+            self.input = None;
+        }
+    }
+
+    async fn close(&mut self) {
+        if let Some(mut input) = self.input.take() {
+            // What cannot be ended has ended.
+            let _ = input.shutdown().await;
+        }
+    }
+
+    fn resize(&self, rows: u16, columns: u16) -> BoxFuture<'static, ()> {
+        let control = self.control.clone();
+        async move {
+            if let Err(error) = control.resize(rows, columns).await {
+                tracing::debug!(rows, columns, %error, "terminal not resized");
             }
         }
+        .boxed()
+    }
+
+    /// Lets nothing wait for keys that nobody presses. Engines do not hang up on terminals, so what runs in one is interrupted
+    /// and its input ended, as somebody who leaves would do.
+    async fn hang_up(&mut self) {
+        if self.terminal {
+            self.write(&[INTERRUPT]).await;
+        }
+        self.close().await;
+    }
+}
+
+/// Runs it for a moment; what is left of it then.
+async fn unfinished(mut resize: BoxFuture<'static, ()>) -> Option<BoxFuture<'static, ()>> {
+    match tokio::time::timeout(RESIZE_PATIENCE, &mut resize).await {
+        Ok(()) => None,
+        Err(_) => Some(resize),
     }
 }
 

@@ -197,6 +197,13 @@ async fn a_client_that_leaves_hangs_up() {
     assert_eq!(engine.open_sessions(), (1, 1));
     drop((typing, messages));
     eventually("the session to be closed", async || (engine.open_sessions() == (0, 0)).then_some(())).await;
+    // A size that takes its time does not hold up what is typed.
+    let wanted = ExecuteWorkloadOptions { open_stdin: true, ..asked(&id, &["cat"]) };
+    let (typing, mut messages) = exec(&core, wanted).await.unwrap();
+    let resize = Bytes::from_static(b"\x80{\"Row\":24,\"Col\":80}");
+    typing.send(ExecuteWorkloadOptions { repl_cmd: resize, ..Default::default() }).await.unwrap();
+    typing.send(ExecuteWorkloadOptions { input: "k".into(), close_input: true, ..Default::default() }).await.unwrap();
+    assert_eq!(all(&mut messages).await.iter().map(said).collect::<Vec<_>>(), [line("k"), end(0)]);
     core.stop().await;
 }
 

@@ -174,6 +174,20 @@ async fn a_core_that_stops_takes_its_runs_with_it() {
 }
 
 #[tokio::test]
+async fn one_that_is_asked_for_again_is_not_run_again() {
+    let core = start().await.with_nodes(&["n1"]).await;
+    let named = || change(asked(&["print:x", "exit:0"], 1), |deploy| deploy.op_id = "once".into());
+    let (_typing, mut messages) = run(&core, named()).await.unwrap();
+    assert_eq!(all(&mut messages).await.len(), 3);
+    let (_typing, mut messages) = run(&core, named()).await.unwrap();
+    let again = all(&mut messages).await;
+    let (kind, text, _) = said(again.last().unwrap());
+    assert!(kind == Eruerror && text.contains("op \"once\" failed or was removed since"), "{text}");
+    assert_eq!(engine(&core, "n1").counts().starts, 1);
+    core.stop().await;
+}
+
+#[tokio::test]
 async fn bad_requests_are_refused_in_words() {
     let core = start().await.with_nodes(&["n1"]).await;
     let stdin = |count| change(asked(&["cat"], count), |deploy| deploy.open_stdin = true);
@@ -183,7 +197,6 @@ async fn bad_requests_are_refused_in_words() {
         (change(stdin(1), |deploy| deploy.deploy_strategy = 2), "Count must be 1 if OpenStdin is true"),
         (asked(&["exit:0"], 1001), "count of a run must be 1 to 1000, got 1001"),
         (asked(&["exit:0"], 0), "count is 0"),
-        (change(asked(&[], 1), |deploy| deploy.op_id = "x".into()), "op_id: a run to the end"),
         (
             change(asked(&[], 1), |deploy| deploy.entrypoint.as_mut().unwrap().restart = "always".into()),
             "entrypoint.restart must be \"no\" for a run to the end, got \"always\"",

@@ -44,9 +44,6 @@ impl Cluster {
                 excerpt(&deploy.spec.restart)
             )));
         }
-        if !deploy.op_id.is_empty() {
-            return Err(Error::Invalid("op_id: a run to the end is not found again by its name, give none".into()));
-        }
         let seconds = u64::try_from(options.async_timeout).ok().map(Duration::from_secs).filter(|t| *t <= ASYNC_MAX);
         let Some(seconds) = seconds else {
             let max = ASYNC_MAX.as_secs();
