@@ -29,8 +29,13 @@ pub struct Docker {
     pub(super) transport: Transport,
     pub(super) gaps: Arc<Gaps>,
     host_address: OnceLock<IpAddr>,
-    /// Of the daemon of that generation.
-    facts: Arc<Mutex<Option<(u64, Arc<Facts>)>>>,
+    known: Arc<Mutex<Option<Known>>>,
+}
+
+/// The facts of the daemon of that generation.
+struct Known {
+    generation: u64,
+    facts: Arc<Facts>,
 }
 
 impl Docker {
@@ -40,7 +45,7 @@ impl Docker {
     /// [`Error::Invalid`] for an endpoint or certificates that are none, by name.
     pub fn connect(options: DockerOptions) -> Result<Self> {
         let transport = Transport::new(Endpoint::new(&options)?, options.answer_within);
-        Ok(Self { options, transport, gaps: Arc::default(), host_address: OnceLock::new(), facts: Arc::default() })
+        Ok(Self { options, transport, gaps: Arc::default(), host_address: OnceLock::new(), known: Arc::default() })
     }
 
     /// Where it is.
@@ -55,14 +60,14 @@ impl Docker {
 
     /// What a create must know. One round trip for each daemon that answers.
     pub(super) async fn facts(&self) -> Result<Arc<Facts>> {
-        if let Some((generation, facts)) = &*self.facts.lock()
+        if let Some(Known { generation, facts }) = &*self.known.lock()
             && *generation == self.transport.generation()
         {
             return Ok(facts.clone());
         }
         let info = self.daemon_info().await?;
         let facts = Arc::new(Facts::new(&info, self.transport.connector()));
-        *self.facts.lock() = Some((self.transport.generation(), facts.clone()));
+        *self.known.lock() = Some(Known { generation: self.transport.generation(), facts: facts.clone() });
         Ok(facts)
     }
 

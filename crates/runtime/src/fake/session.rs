@@ -93,7 +93,7 @@ struct OpenInput {
 }
 
 impl OpenInput {
-    fn new(sessions: &Arc<Sessions>) -> (Input, DuplexStream) {
+    fn open(sessions: &Arc<Sessions>) -> (Input, DuplexStream) {
         let (ours, theirs) = tokio::io::duplex(INPUT_BYTES_MAX);
         sessions.inputs.fetch_add(1, Ordering::SeqCst);
         (Box::pin(Self { pipe: Some(ours), sessions: sessions.clone() }), theirs)
@@ -177,7 +177,7 @@ pub(super) fn exec(
     request: &ExecRequest,
     steps: VecDeque<Step>,
 ) -> Session {
-    let (input, theirs) = request.stdin.then(|| OpenInput::new(&engine.sessions)).unzip();
+    let (input, theirs) = request.stdin.then(|| OpenInput::open(&engine.sessions)).unzip();
     let (size, asked_size) = watch::channel(None);
     let (end, ended) = watch::channel(None);
     let player = Player {
@@ -324,7 +324,7 @@ pub(super) fn attach(engine: &Fake, changes: watch::Receiver<u64>, id: &EngineId
     let tail = if created { None } else { Some(0) };
     let options = LogOptions { tail, follow: true, ..LogOptions::default() };
     let lines = output::read(engine.inner.clone(), changes, id.clone(), options, created);
-    let (input, theirs) = terminal.then(|| OpenInput::new(&engine.sessions)).unzip();
+    let (input, theirs) = terminal.then(|| OpenInput::open(&engine.sessions)).unzip();
     let (size, _) = watch::channel(None);
     let (end, ended) = watch::channel(None);
     let attached = Attached {

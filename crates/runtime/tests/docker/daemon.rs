@@ -28,13 +28,14 @@ fn ask(method: &str, path: &str, kind: &str, body: &[u8]) -> std::io::Result<(u1
         "{method} {path} HTTP/1.0\r\nHost: x\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n",
         body.len()
     );
-    stream.write_all(head.as_bytes())?;
-    if let Err(error) = stream.write_all(body) {
-        // It answers some before it has read all.
-        assert_eq!(error.kind(), std::io::ErrorKind::BrokenPipe);
+    let (mut answer, whole) = (Vec::new(), [head.as_bytes(), body].concat());
+    // It answers some before it has read all, and hangs up.
+    let hung_up = [std::io::ErrorKind::BrokenPipe, std::io::ErrorKind::ConnectionReset];
+    let done = stream.write_all(&whole).and_then(|()| stream.read_to_end(&mut answer).map(drop));
+    match done {
+        Err(error) if !hung_up.contains(&error.kind()) || answer.is_empty() => return Err(error),
+        _ => {}
     }
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer)?;
     let answer = String::from_utf8_lossy(&answer).into_owned();
     let status = answer.split(' ').nth(1).and_then(|s| s.parse().ok()).unwrap_or(0);
     let body = answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default();

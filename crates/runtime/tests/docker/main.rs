@@ -1,6 +1,8 @@
 //! Docker passes the suite, and does what only it is asked for. Needs a daemon at its usual socket: where none answers every
 //! test says that it is skipped, or fails when `ERU_REQUIRE_DOCKER` is set.
 
+#![allow(clippy::unwrap_used, reason = "a test may end so")]
+
 mod daemon;
 mod mapping;
 mod output;
