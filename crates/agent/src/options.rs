@@ -34,6 +34,9 @@ pub struct AgentOptions {
     pub list_interval: Duration,
     /// How long the node keeps its lease after an orderly end, so that the agent can be replaced.
     pub leave_lease: Duration,
+    /// How long the node keeps its lease while the runtime does not answer: an engine that starts again is back by then, and
+    /// what it runs goes on meanwhile if it is set up so.
+    pub runtime_lease: Duration,
     /// Names this process.
     pub agent_id: String,
     /// Names this boot of the machine.
@@ -59,6 +62,7 @@ impl AgentOptions {
             engine_socket: None,
             list_interval: Duration::from_secs(60),
             leave_lease: Duration::from_secs(60),
+            runtime_lease: Duration::from_secs(60),
             agent_id: format!("{:016x}", rand::random::<u64>()),
             boot_id: boot_id.trim().to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -167,6 +167,7 @@ impl Session {
         let mut backoff = Backoff::new(BEAT_BACKOFF_FIRST, beat_interval);
         let mut next = Instant::now();
         let mut was_silent = false;
+        let mut has_runtime_lease = false;
         loop {
             tokio::select! {
                 () = sleep_until(next) => {}
@@ -174,7 +175,7 @@ impl Session {
                 () = self.reporter.doubted() => {}
             }
             let begun = Instant::now();
-            match self.beat(registration).await {
+            match self.beat(registration, &mut has_runtime_lease).await {
                 Ok(reply) if reply.superseded => return BeatsEnded::Superseded,
                 Ok(reply) => {
                     self.vitals.beats.up();
@@ -212,7 +213,8 @@ impl Session {
         }
     }
 
-    async fn beat(&self, registration: Registration) -> Result<BeatReply, Error> {
+    /// `has_runtime_lease`: core has been asked to do without the runtime for a while.
+    async fn beat(&self, registration: Registration, has_runtime_lease: &mut bool) -> Result<BeatReply, Error> {
         let interval = registration.beat_interval;
         // An engine that hangs must not stop the beat: it is what the beat says.
         let patience = (interval / 2).min(PING_TIMEOUT);
@@ -229,15 +231,24 @@ impl Session {
             nodename: self.options.nodename.to_string(),
             incarnation: registration.incarnation,
             runtime_ok,
-            lease_ttl_ms: 0,
+            lease_ttl_ms: if runtime_ok || *has_runtime_lease { 0 } else { self.runtime_lease_ms() },
         };
         // A lost beat is followed by the next one; waiting longer would only make it late.
         let core = self.options.core.with_deadline(interval.max(Duration::from_secs(1)));
-        core.call(Retry::Idempotent, |route| {
+        let reply = core.call(Retry::Idempotent, |route| {
             let request = request.clone();
             async move { route.agent().beat(request).await }
-        })
-        .await
+        });
+        let reply = reply.await?;
+        *has_runtime_lease = !runtime_ok;
+        Ok(reply)
+    }
+
+    /// What is left of the time that the node is kept without its runtime; 0 = nothing.
+    fn runtime_lease_ms(&self) -> i64 {
+        let runtime = self.vitals.runtime();
+        let silent = runtime.last_answer.unwrap_or(runtime.since).elapsed();
+        i64::try_from(self.options.runtime_lease.saturating_sub(silent).as_millis()).unwrap_or(0)
     }
 
     /// Tells core that this agent ends, so that the node keeps its lease for a while.

@@ -18,6 +18,11 @@ async fn while_the_engine_is_away_nothing_is_reported_as_dead() {
     bench.engine.set_down(true);
     bench.until("core is told so", |b| b.beats[beats..].iter().filter(|beat| !beat.runtime_ok).count() >= 3).await;
     assert!(!vitals.vitals().runtime().answers);
+    // The node is to keep its lease for a while, which is said once.
+    let asked =
+        |b: &Book| b.beats[beats..].iter().filter(|beat| !beat.runtime_ok).map(|b| b.lease_ttl_ms).collect::<Vec<_>>();
+    let asked = asked(&bench.book.lock().unwrap());
+    assert!((50_000..=60_000).contains(&asked[0]) && asked[1..].iter().all(|ms| *ms == 0), "{asked:?}");
     // Asked for everything meanwhile, it waits for the engine: what it does not know it does not say.
     bench.book.lock().unwrap().report_all = true;
     bench.until("it has heard it", |b| !b.report_all).await;

@@ -145,7 +145,8 @@ impl Cluster {
         Err(Error::Conflict(format!("node {node}: several agents register at the same time; try again")))
     }
 
-    /// Renews the lease of a node. Writes nothing while the lease is there.
+    /// Renews the lease of a node. Writes nothing while the lease is there. An agent whose runtime is away renews it only
+    /// when it says for how long: an engine that starts again is no loss, one that stays away is.
     ///
     /// # Errors
     /// [`Error::NotFound`] without the node.
@@ -161,7 +162,7 @@ impl Cluster {
         if self.is_superseded(node, view.agent.as_ref(), incarnation).await? {
             return Ok(BeatAnswer { generation, report_all: false, superseded: true });
         }
-        if runtime_ok {
+        if runtime_ok || ttl.is_some() {
             let ttl_s = whole_seconds(ttl.unwrap_or(self.settings.liveness.lease));
             let alive = AliveRecord { node: node.clone(), ttl_s, incarnation };
             if !self.keep_alive(&alive, view.alive.is_some()).await? {
