@@ -124,6 +124,21 @@ async fn a_silent_node_is_lost_and_comes_back() {
 }
 
 #[tokio::test]
+async fn an_engine_that_is_away_is_waited_for_as_long_as_the_agent_asks() {
+    let mut core = start().await.with_nodes(&["n1", "n2", "n3"]).await;
+    let (patient, impatient, _third) =
+        (beating(&core, "n1").await, beating(&core, "n2").await, beating(&core, "n3").await);
+    for (name, agent_of, lease_ttl_ms) in [("n1", patient, 60_000), ("n2", impatient, 0)] {
+        let (nodename, incarnation) = (name.to_owned(), agent_of.incarnation);
+        drop(agent_of);
+        core.agent.beat(agent::BeatRequest { nodename, incarnation, runtime_ok: false, lease_ttl_ms }).await.unwrap();
+    }
+    assert_eq!(until_state(&core, "n2", "lost").await, 1);
+    assert_eq!(core.node_state("n1").await, ("ready".into(), 0));
+    core.stop().await;
+}
+
+#[tokio::test]
 async fn a_node_whose_engine_answers_is_unwatched_and_not_lost() {
     let mut core = start().await.with_nodes(&[]).await;
     core.client.add_node(pb::AddNodeOptions { endpoint: "fake://n1?engine=stays".into(), ..node("n1") }).await.unwrap();
