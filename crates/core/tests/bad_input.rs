@@ -117,7 +117,7 @@ const METHODS: &[(&str, &str)] = &[
     ("RemoveImage", "pod name is empty"),
     ("ListImage", ""),
     ("CreateWorkload", "No entry in spec"),
-    ("ReplaceWorkload", "cannot do it yet"),
+    ("ReplaceWorkload", "No deploy options"),
     ("RemoveWorkload", "No workload ids given"),
     ("DissociateWorkload", "No workload ids given"),
     ("ControlWorkload", "No workload ids given"),

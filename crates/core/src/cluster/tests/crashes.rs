@@ -89,8 +89,9 @@ pub(super) async fn settle(world: &World, cluster: &Arc<Cluster>) {
     let after_it = eru_kv::Txn { then: vec![eru_kv::Op::put("after", "")], ..eru_kv::Txn::default() };
     world.kv.txn(after_it, eru_kv::Durability::Durable).await.unwrap();
     eventually("nothing is left to recover", async || {
-        recovery::look(cluster, true).await.unwrap();
-        world.placements().await.iter().all(|placement| placement.state == PlacementState::Running)
+        // On a machine that is busy with other things a look may fail; the next one does not.
+        recovery::look(cluster, true).await.is_ok()
+            && world.placements().await.iter().all(|placement| placement.state == PlacementState::Running)
     })
     .await;
     let mut sweep = Sweep::default();
