@@ -14,6 +14,7 @@
 mod follow;
 mod request;
 mod runs;
+mod seen;
 
 pub use request::LambdaRequest;
 pub use runs::Runs;

@@ -71,6 +71,20 @@ async fn ids_come_first_then_output_and_exit_codes_and_nothing_is_left() {
 }
 
 #[tokio::test]
+async fn what_the_engine_writes_down_late_is_told_too() {
+    let core = start().await.with_nodes(&["n1"]).await;
+    for printed in [0, 1, 200, 900] {
+        let words: Vec<String> = (0..printed).map(|n| format!("print:{n}")).collect();
+        let words: Vec<&str> = words.iter().map(String::as_str).chain(["late:last", "exit:0"]).collect();
+        let (_typing, mut messages) = run(&core, asked(&words, 1)).await.unwrap();
+        let said: Vec<_> = all(&mut messages).await.iter().map(said).collect();
+        assert_eq!(said.len(), printed + 3, "each line once, the id, the late one and the end");
+        assert_eq!(said[printed + 1..], [(Stdout, "last\n".into(), None), (Stdout, "[exitcode] 0".into(), Some(0))]);
+    }
+    core.stop().await;
+}
+
+#[tokio::test]
 async fn an_instance_that_cannot_be_made_is_told_and_the_others_run() {
     let core = start().await.with_nodes(&["n1"]).await;
     engine(&core, "n1").fail_next(Operation::Create, 1);

@@ -64,8 +64,10 @@ impl Reader {
         let skipped = self.position.saturating_sub(record.lines_dropped);
         let (since, until) = (self.options.since_ms, self.options.until_ms);
         let wanted = |line: &&LogLine| since.is_none_or(|t| line.at_ms >= t) && until.is_none_or(|t| line.at_ms < t);
-        self.pending.extend(record.lines.iter().skip(skipped).filter(wanted).cloned());
-        self.position = record.lines_dropped + record.lines.len();
+        let late = if self.options.follow { record.late_len } else { 0 };
+        let there = record.lines.len() - late;
+        self.pending.extend(record.lines.iter().take(there).skip(skipped).filter(wanted).cloned());
+        self.position = record.lines_dropped + there;
         let overdue = until.is_some_and(|t| crate::clock::now_ms() >= t);
         let over = match record.state {
             State::Running => false,

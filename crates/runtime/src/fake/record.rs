@@ -36,6 +36,9 @@ pub(super) struct Record {
     /// How many lines were dropped from the front, so that a reader's position stays right.
     #[serde(skip)]
     pub(super) lines_dropped: usize,
+    /// How many of the last lines those who follow it do not get.
+    #[serde(skip)]
+    pub(super) late_len: usize,
     /// What was put into it, by absolute path.
     #[serde(skip)]
     pub(super) files: BTreeMap<String, FakeFile>,
@@ -54,6 +57,7 @@ impl Record {
             reason: String::new(),
             lines: VecDeque::new(),
             lines_dropped: 0,
+            late_len: 0,
             files: BTreeMap::new(),
         }
     }
@@ -71,6 +75,10 @@ impl Record {
         for (stream, text) in &script.lines {
             self.write(*stream, Bytes::from(text.clone()), false);
         }
+        for text in &script.late {
+            self.write(Stream::Stdout, Bytes::from(text.clone()), false);
+        }
+        self.late_len = script.late.len();
     }
 
     pub(super) fn write(&mut self, stream: Stream, data: Bytes, partial: bool) {

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `print:TEXT` | a line on standard output |
 //! | `eprint:TEXT` | a line on standard error |
+//! | `late:TEXT` | a line on standard output that is there once it ended, and that those who follow it do not get |
 //! | `exit:CODE` | it ends at once with this code |
 //! | `ignore-term` | a stop has to wait for its grace time |
 //! | `cannot-execute` | the start fails |
@@ -24,6 +25,7 @@ pub const PROGRAM: &str = "eru-fake";
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Script {
     pub(super) lines: Vec<(Stream, String)>,
+    pub(super) late: Vec<String>,
     pub(super) exit_code: Option<i32>,
     pub(super) ignores_term: bool,
     pub(super) cannot_execute: bool,
@@ -42,6 +44,7 @@ impl Script {
             match word.split_once(':').unwrap_or((word, "")) {
                 ("print", text) => script.lines.push((Stream::Stdout, text.to_owned())),
                 ("eprint", text) => script.lines.push((Stream::Stderr, text.to_owned())),
+                ("late", text) => script.late.push(text.to_owned()),
                 ("exit", code) => script.exit_code = Some(exit_code(code)?),
                 ("ignore-term", "") => script.ignores_term = true,
                 ("cannot-execute", "") => script.cannot_execute = true,

@@ -1,15 +1,17 @@
 //! Reading one instance of a run to its end.
 
-use super::{HandOver, LOGGED_LINES_MAX, LambdaPiece, Run};
+use super::{HandOver, LOGGED_LINES_MAX, LambdaPiece, Run, seen::Seen};
 use crate::cluster::{Error, Result, target::Target};
 use bytes::{BufMut, Bytes, BytesMut};
-use eru_runtime::{LogLine, LogOptions, Stream};
+use eru_runtime::{Error as RuntimeError, LogLine, LogOptions, Stream};
 use eru_types::{WorkloadName, name::excerpt};
-use futures::StreamExt;
+use futures::{StreamExt, TryStreamExt};
 use std::sync::{Arc, atomic::Ordering};
 
 /// Largest piece of one message, in bytes.
 const PIECE_BYTES_MAX: usize = 64 * 1024;
+/// How many of the last lines are read again at the end, each in memory and of at most 16 KiB; then all of them, one by one.
+const RESTS: [Option<usize>; 3] = [Some(64), Some(1024), None];
 
 impl Run {
     /// Passes on what an instance says, to the last byte, and how it ends.
@@ -19,10 +21,16 @@ impl Run {
             let _place = self.cluster.pools.runs.enter(&target.node).await;
             if terminal {
                 self.pass_session(id, name, hand_over).await?;
-            } else {
-                self.pass_lines(id, &target).await?;
+                return Ok(target.engine.runtime.wait(&target.id).await?.code);
             }
-            Ok::<_, Error>(target.engine.runtime.wait(&target.id).await?.code)
+            let seen = self.pass_lines(id, &target).await?;
+            let code = target.engine.runtime.wait(&target.id).await?.code;
+            match self.pass_rest(id, &target, &seen).await {
+                // Somebody else removed it in between.
+                Ok(()) | Err(Error::Runtime(RuntimeError::NotFound(_))) => {}
+                Err(error) => self.fail(id, &error).await,
+            }
+            Ok::<_, Error>(code)
         };
         match ended.await {
             Ok(code) => {
@@ -39,17 +47,46 @@ impl Run {
     }
 
     /// Everything that it wrote since it was started, and on until it ends.
-    async fn pass_lines(&self, id: &str, target: &Target) -> Result<()> {
+    async fn pass_lines(&self, id: &str, target: &Target) -> Result<Seen> {
+        let mut seen = Seen::default();
         let options = LogOptions { follow: true, ..LogOptions::default() };
         let mut lines = self.cluster.engine_call(target.engine.runtime.logs(&target.id, options)).await?;
         while let Some(line) = lines.next().await {
             match line {
-                Ok(line) => self.pass(id, line.stream, data(line)).await,
+                Ok(line) => {
+                    seen.note(&line);
+                    self.pass(id, line.stream, data(line)).await;
+                }
                 // What is lost is said; how it ends is told all the same.
                 Err(error) => {
                     self.fail(id, &error.into()).await;
                     break;
                 }
+            }
+        }
+        Ok(seen)
+    }
+
+    /// What an engine wrote down after it had ended the stream of lines: Docker may do so with the last one.
+    async fn pass_rest(&self, id: &str, target: &Target, seen: &Seen) -> Result<()> {
+        for tail in RESTS {
+            let options = LogOptions { tail, ..LogOptions::default() };
+            let mut lines = self.cluster.engine_call(target.engine.runtime.logs(&target.id, options)).await?;
+            let mut again = seen.again();
+            let Some(tail) = tail else {
+                while let Some(line) = lines.next().await.transpose()? {
+                    if again.is_new(&line) {
+                        self.pass(id, line.stream, data(line)).await;
+                    }
+                }
+                return Ok(());
+            };
+            let lines: Vec<LogLine> = lines.try_collect().await?;
+            if lines.len() < tail || lines.first().is_some_and(|oldest| seen.reaches(oldest)) {
+                for line in lines.into_iter().filter(|line| again.is_new(line)) {
+                    self.pass(id, line.stream, data(line)).await;
+                }
+                return Ok(());
             }
         }
         Ok(())
