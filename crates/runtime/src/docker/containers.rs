@@ -3,6 +3,7 @@
 use super::{
     call::Call,
     create::{Creation, creation},
+    facts::Facts,
     fault::Fault,
     inspect::Container,
     lines::JsonLines,
@@ -36,8 +37,17 @@ impl Docker {
     pub(super) async fn create_container(&self, request: &CreateRequest) -> Result<EngineId> {
         let facts = self.facts().await?;
         let Creation { body, others } = creation(request, &facts, &self.options, self.host_address())?;
+        let storage = request.resources.storage_limit.0;
+        if storage > 0 && !facts.limits_storage {
+            tracing::info!(workload = %request.name, bytes = storage, "the daemon's storage driver enforces no limit");
+        }
         let target = Target::new(&["containers", "create"]).with("name", request.name.to_string());
         match self.transport.json::<Made>(Call::post(target).json(&body)).await {
+            // It has the right file system, but without project quotas.
+            Err(Fault::Refused { message, .. }) if facts.limits_storage && message.contains("storage-opt") => {
+                self.learn(Facts { limits_storage: false, ..(*facts).clone() });
+                Box::pin(self.create_container(request)).await
+            }
             Ok(made) => {
                 let id = self.engine_id(made.id)?;
                 if let Err(error) = self.join_all(&id, &others).await {

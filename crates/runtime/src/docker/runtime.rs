@@ -66,9 +66,14 @@ impl Docker {
             return Ok(facts.clone());
         }
         let info = self.daemon_info().await?;
-        let facts = Arc::new(Facts::new(&info, self.transport.connector()));
+        Ok(self.learn(Facts::new(&info, self.transport.connector())))
+    }
+
+    /// Remembers what was found out of the daemon that answers now.
+    pub(super) fn learn(&self, facts: Facts) -> Arc<Facts> {
+        let facts = Arc::new(facts);
         *self.known.lock() = Some(Known { generation: self.transport.generation(), facts: facts.clone() });
-        Ok(facts)
+        facts
     }
 
     async fn daemon_info(&self) -> Result<DaemonInfo> {

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may end so")]
 
 mod daemon;
+mod figures;
 mod mapping;
 mod output;
 mod suite;

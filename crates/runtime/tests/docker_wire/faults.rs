@@ -2,9 +2,9 @@
 
 use crate::scripted::{Daemon, Reply, VERSION, WITHIN, head, json};
 use eru_runtime::{Docker, DockerOptions, Error, Runtime, conformance::request};
-use eru_types::{EngineId, Labels};
+use eru_types::{EngineId, Labels, MemoryBytes};
 use std::{
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     time::{Duration, Instant},
 };
 
@@ -171,4 +171,24 @@ async fn refusals_say_what_they_are() {
     assert!(matches!(error, Error::NotFound(_)), "{error:?}");
     let error = refuses(409, "You cannot remove a running container x.").docker.remove(&id(), false).await.unwrap_err();
     assert!(matches!(error, Error::Running(_)), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_storage_limit_that_it_refuses_is_left_out_from_then_on() {
+    let creates = AtomicUsize::new(0);
+    let info = r#"{"ID":"x","Driver":"overlay2","DriverStatus":[["Backing Filesystem","xfs"]]}"#;
+    let refusal = r#"{"message":"--storage-opt is supported only for overlay over xfs with 'pquota' mount option"}"#;
+    let daemon = Daemon::new(move |line| match (line, creates.load(Ordering::SeqCst)) {
+        ("GET /v1.41/info", _) => json(info),
+        (_, n) => {
+            creates.store(n + 1, Ordering::SeqCst);
+            if n == 0 { Reply::Full(500, refusal.into()) } else { json(&format!(r#"{{"Id":"{ID}"}}"#)) }
+        }
+    });
+    let mut wanted = request("a_b_cdefgh", &["x"]);
+    wanted.resources.storage_limit = MemoryBytes(1 << 30);
+    assert_eq!(daemon.docker.create(&wanted).await.unwrap(), id());
+    let asked = daemon.asked.load(Ordering::SeqCst);
+    daemon.docker.create(&wanted).await.unwrap();
+    assert_eq!(daemon.asked.load(Ordering::SeqCst), asked + 1);
 }
