@@ -1,7 +1,9 @@
 //! Who is trusted, and whom we are taken for.
 
-use crate::scripted::{Reply, VERSION, json, serve};
-use eru_runtime::{Docker, DockerOptions, Error, Runtime, TlsMaterial};
+use crate::scripted::{Reply, VERSION, handed_over, json, serve};
+use eru_runtime::{Docker, DockerOptions, Error, ExecRequest, Runtime, TlsMaterial};
+use eru_types::EngineId;
+use futures::StreamExt;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair};
 use rustls::{
     RootCertStore, ServerConfig,
@@ -53,7 +55,14 @@ async fn daemon(servers: &Authority, clients: &Authority, name: &str) -> u16 {
     let acceptor = TlsAcceptor::from(Arc::new(config));
     // It ends with the test's runtime.
     tokio::spawn(async move {
-        let script = |line: &str| -> Reply { if line == "GET /version" { json(VERSION) } else { json("OK") } };
+        let script = |line: &str| match line {
+            "GET /version" => json(VERSION),
+            "POST /v1.41/exec/e/start" => {
+                Reply::Pieces(vec![handed_over(), vec![1, 0, 0, 0], vec![0, 0, 0, 2, b'h'], b"i".to_vec()])
+            }
+            line if line.ends_with("/exec") => json(r#"{"Id":"e"}"#),
+            _ => json("OK"),
+        };
         while let Ok((stream, _)) = listener.accept().await {
             if let Ok(stream) = acceptor.accept(stream).await {
                 tokio::spawn(serve(stream, Arc::new(script), Arc::default()));
@@ -63,14 +72,14 @@ async fn daemon(servers: &Authority, clients: &Authority, name: &str) -> u16 {
     port
 }
 
+fn docker(host: &str, port: u16, tls: Option<TlsMaterial>) -> Docker {
+    let endpoint = format!("tcp://{host}:{port}");
+    let options = DockerOptions { tls, answer_within: Duration::from_secs(5), ..DockerOptions::new(endpoint) };
+    Docker::connect(options).unwrap()
+}
+
 async fn ping(host: &str, port: u16, tls: Option<TlsMaterial>) -> Result<(), String> {
-    let options = DockerOptions {
-        tls,
-        answer_within: Duration::from_secs(5),
-        ..DockerOptions::new(format!("tcp://{host}:{port}"))
-    };
-    let docker = Docker::connect(options).unwrap();
-    docker.ping().await.map_err(|error| {
+    docker(host, port, tls).ping().await.map_err(|error| {
         assert!(matches!(error, Error::Unavailable { .. }), "{error:?}");
         error.to_string()
     })
@@ -83,6 +92,17 @@ async fn the_right_ones_talk() {
     ping("127.0.0.1", port, Some(material(&servers, &clients))).await.unwrap();
     let port = daemon(&servers, &servers, "localhost").await;
     ping("localhost", port, Some(material(&servers, &servers))).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_connection_is_handed_over_through_tls() {
+    let ours = authority();
+    let port = daemon(&ours, &ours, "127.0.0.1").await;
+    let docker = docker("127.0.0.1", port, Some(material(&ours, &ours)));
+    let request = ExecRequest { command: vec!["x".into()], ..ExecRequest::default() };
+    let session = docker.exec(&EngineId::new("ab12").unwrap(), &request).await.unwrap();
+    let output: Vec<_> = session.output.map(|piece| piece.unwrap().1).collect().await;
+    assert_eq!(output.concat(), b"hi");
 }
 
 #[tokio::test]
