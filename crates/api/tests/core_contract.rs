@@ -11,7 +11,7 @@ use prost_types::{DescriptorProto, EnumDescriptorProto, FieldDescriptorProto, Fi
 const OWN_FIELD_MIN: i32 = 101;
 
 /// Messages of ours in package `pb`. Their numbers are their own.
-const OWN_MESSAGES: [&str; 1] = ["ExitStatus"];
+const OWN_MESSAGES: [&str; 4] = ["ExitStatus", "NodeRoom", "PlacementReason", "PlacementRefusal"];
 
 /// Enums of ours in package `pb`.
 const OWN_ENUMS: [&str; 1] = ["WorkloadStatusStreamMessage.Kind"];

@@ -29,6 +29,10 @@ pub struct DeployFlags {
     pub strategy: pb::deploy_options::Strategy,
     /// Most instances a node, or number of nodes; 0 = no limit.
     pub nodes_limit: i32,
+    /// Most instances of the app's entrypoint on one node; 0 = no limit.
+    pub max_per_node: i32,
+    /// The label of the nodes whose values instances are spread over; empty = none.
+    pub spread_label: String,
     /// User to run as.
     pub user: String,
     /// Files to put into each instance, by path.
@@ -85,6 +89,8 @@ pub fn deploy_options(
         labels: spec.labels.as_map().clone(),
         deploy_strategy: flags.strategy as i32,
         nodes_limit: flags.nodes_limit,
+        max_per_node: flags.max_per_node,
+        spread_label: flags.spread_label,
         ignore_hook: flags.ignore_hook,
         after_create: flags.after_create,
         raw_args: flags.raw_args.into(),

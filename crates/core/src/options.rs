@@ -120,12 +120,21 @@ pub struct Settings {
     pub max_concurrency: usize,
     /// Pieces of one core, when a node does not say.
     pub share: u32,
+    /// Most cores of a node that may be cut into pieces; `None` = all of them.
+    pub share_cores_max: Option<u32>,
     /// How often WatchServiceStatus repeats the addresses; clients wait twice as long before they look elsewhere.
     pub service_interval: Duration,
     /// How long a core's registration outlives it.
     pub service_heartbeat: Duration,
     /// What containers get that do not say, and the logins for their images.
     pub docker: Docker,
+}
+
+impl Settings {
+    /// How cores are cut.
+    pub fn cut(&self) -> eru_scheduler::Share {
+        eru_scheduler::Share { base: self.share, cores_max: self.share_cores_max }
+    }
 }
 
 impl Default for Settings {
@@ -136,6 +145,7 @@ impl Default for Settings {
             global_timeout: Duration::from_secs(300),
             max_concurrency: 20,
             share: 100,
+            share_cores_max: None,
             service_interval: Duration::from_secs(15),
             service_heartbeat: Duration::from_secs(15),
             docker: Docker::default(),
@@ -223,6 +233,7 @@ impl CoreOptions {
                 global_timeout: config.global_timeout,
                 max_concurrency: config.max_concurrency,
                 share: u32::try_from(config.scheduler.sharebase).unwrap_or(Settings::default().share),
+                share_cores_max: u32::try_from(config.scheduler.maxshare).ok(),
                 service_interval: grpc.service_discovery_interval,
                 service_heartbeat: grpc.service_heartbeat_interval,
                 docker: config.docker.clone(),

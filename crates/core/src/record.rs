@@ -200,6 +200,11 @@ impl Placement {
         if self.successor.is_some() { Resources::default() } else { self.resources }
     }
 
+    /// The cores, NUMA memory and devices that are taken from its node, in the same way.
+    pub fn taken_parts(&self) -> Option<&Allotment> {
+        Some(&self.allotment).filter(|allotment| self.successor.is_none() && !allotment.is_empty())
+    }
+
     /// The app.
     pub fn app(&self) -> &AppName {
         &self.name.app

@@ -1,6 +1,10 @@
 //! A node as the scheduler sees it.
 
-use eru_types::{AppName, CpuQuota, EntrypointName, Labels, MemoryBytes, NodeName, PodName, Resources};
+use crate::{
+    Assignment, Request,
+    parts::{Free, Parts},
+};
+use eru_types::{Allotment, AppName, CpuQuota, EntrypointName, Labels, MemoryBytes, NodeName, PodName, Resources};
 use std::{collections::BTreeMap, sync::Arc};
 
 /// Number of instances by app and entrypoint; those that are planned or being removed count as well.
@@ -19,19 +23,6 @@ pub enum Readiness {
     Unwatched,
     /// It is held to be dead.
     Lost,
-}
-
-impl Readiness {
-    /// The word for it in errors.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Ready => "ready",
-            Self::Bypassed => "bypassed",
-            Self::Suspect => "suspect",
-            Self::Unwatched => "unwatched",
-            Self::Lost => "lost",
-        }
-    }
 }
 
 /// Amounts of what a node has or has given away.
@@ -65,7 +56,7 @@ pub struct NodeSnapshot {
     pub labels: Labels,
     /// Whether it runs workloads with an image.
     pub runs_images: bool,
-    /// Whether it runs workloads without one.
+    /// Whether it runs workloads without one. A node that runs neither has no runtime.
     pub runs_commands: bool,
     /// Whether it takes workloads.
     pub readiness: Readiness,
@@ -73,16 +64,15 @@ pub struct NodeSnapshot {
     pub total: Quantities,
     /// What its placements take: their sum.
     pub used: Quantities,
+    /// Its cores, NUMA groups and devices.
+    pub parts: Arc<Parts>,
+    /// What is left of them.
+    pub free: Arc<Free>,
     /// Its instances.
     pub counts: Arc<Counts>,
 }
 
 impl NodeSnapshot {
-    /// Whole cores that it has.
-    pub fn cores(&self) -> u64 {
-        self.total.cpu.0 / 1_000_000
-    }
-
     /// Memory that is left; none when it is overbooked.
     pub fn memory_free(&self) -> u64 {
         self.total.memory.0.saturating_sub(self.used.memory.0)
@@ -93,9 +83,33 @@ impl NodeSnapshot {
         self.total.storage.0.saturating_sub(self.used.storage.0)
     }
 
-    /// Puts `count` more instances on it.
-    pub fn take(&mut self, app: &AppName, entrypoint: &EntrypointName, resources: &Resources, count: u32) {
-        self.used.take(resources, u64::from(count));
+    /// How many instances of an app's entrypoint it has.
+    pub fn count(&self, key: &(AppName, EntrypointName)) -> u32 {
+        self.counts.get(key).copied().unwrap_or(0)
+    }
+
+    /// Puts one more instance on it, as a placement records it.
+    pub fn take(&mut self, app: &AppName, entrypoint: &EntrypointName, resources: &Resources, allotment: &Allotment) {
+        self.used.take(resources, 1);
+        if !allotment.is_empty() {
+            Arc::make_mut(&mut self.free).change(&self.parts, allotment, resources.memory_request.0, false);
+        }
+        self.count_up(app, entrypoint, 1);
+    }
+
+    /// Puts all instances of an assignment on it.
+    ///
+    /// # Cost
+    /// That of the node's cores, whatever the number of instances.
+    pub fn apply(&mut self, request: &Request, assignment: &Assignment) {
+        self.used.take(&request.demand.resources, u64::from(assignment.count));
+        if !assignment.cores.is_empty() || !assignment.volumes.is_empty() {
+            assignment.take_from(Arc::make_mut(&mut self.free), &request.demand, &request.share);
+        }
+        self.count_up(&request.app, &request.entrypoint, assignment.count);
+    }
+
+    fn count_up(&mut self, app: &AppName, entrypoint: &EntrypointName, count: u32) {
         let held = Arc::make_mut(&mut self.counts).entry((app.clone(), entrypoint.clone())).or_default();
         *held = held.saturating_add(count);
     }

@@ -1,7 +1,11 @@
 //! What is to be placed.
 
 use crate::strategy::Strategy;
-use eru_types::{AppName, EntrypointName, Labels, NodeName, PodName, Resources};
+use eru_types::{AppName, Demand, EntrypointName, Labels, NodeName, PodName};
+use std::sync::Arc;
+
+/// Pieces of a whole core, where nothing else is configured.
+pub const SHARE_BASE: u32 = 100;
 
 /// Which nodes may be used.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -28,6 +32,21 @@ pub enum Content {
     Command,
 }
 
+/// How cores are cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Share {
+    /// Pieces of a whole core; 0 is taken as 1.
+    pub base: u32,
+    /// Most cores of a node that may be cut; `None` = all.
+    pub cores_max: Option<u32>,
+}
+
+impl Default for Share {
+    fn default() -> Self {
+        Self { base: SHARE_BASE, cores_max: None }
+    }
+}
+
 /// What is to be placed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
@@ -39,12 +58,19 @@ pub struct Request {
     pub filter: NodeFilter,
     /// What an instance is made from.
     pub content: Content,
-    /// What one instance takes, normalised.
-    pub resources: Resources,
+    /// What one instance takes.
+    pub demand: Arc<Demand>,
+    /// How cores are cut.
+    pub share: Share,
     /// Number of instances; for EACH and FILL on each node.
     pub count: u32,
     /// AUTO: most instances a node; FILL and EACH: number of nodes; 0 = no limit.
     pub nodes_limit: u32,
     /// How they are spread.
     pub strategy: Strategy,
+    /// The label of the nodes whose values the instances are spread over first; empty = none. Nodes without it are not
+    /// used.
+    pub spread_label: String,
+    /// Most instances of this app and entrypoint on one node, old and new, whatever the strategy; 0 = no limit.
+    pub node_max: u32,
 }

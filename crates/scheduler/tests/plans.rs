@@ -2,87 +2,21 @@
 
 #![allow(clippy::unwrap_used)]
 
-use eru_scheduler::{
-    Content, NodeFilter, NodeSnapshot, Plan, Quantities, Readiness, Refusal, RefusalKind, Request, Strategy,
-    capacities, lint, plan,
-};
-use eru_types::{AppName, CpuQuota, EntrypointName, Labels, MemoryBytes, NodeName, PodName, Resources};
+mod support;
+
+use eru_scheduler::{Content, Fault, NodeSnapshot, Readiness, RefusalKind, Request, Strategy, capacities, lint, plan};
+use eru_types::{Labels, NodeName, PodName};
 use proptest::prelude::*;
 use std::sync::Arc;
-
-const GIB: u64 = 1 << 30;
-const MIB: u64 = 1 << 20;
+use support::{Asked, GIB, Node, counts, run};
 
 fn node(name: &str, memory: u64, storage: u64) -> NodeSnapshot {
-    NodeSnapshot {
-        name: NodeName::new(name).unwrap(),
-        pod: PodName::new("p").unwrap(),
-        labels: Labels::new([("name".to_owned(), name.to_owned())].into()).unwrap(),
-        runs_images: true,
-        runs_commands: false,
-        readiness: Readiness::Ready,
-        total: Quantities { cpu: CpuQuota(8_000_000), memory: MemoryBytes(memory), storage: MemoryBytes(storage) },
-        used: Quantities::default(),
-        counts: Arc::default(),
-    }
+    let labels = [("name".to_owned(), name.to_owned())].into();
+    Node { name: name.into(), memory, storage, labels, ..Node::default() }.snapshot()
 }
 
 fn request(count: u32, memory: u64, storage: u64) -> Request {
-    Request {
-        app: AppName::new("a").unwrap(),
-        entrypoint: EntrypointName::new("web").unwrap(),
-        filter: NodeFilter { pod: Some(PodName::new("p").unwrap()), ..NodeFilter::default() },
-        content: Content::Image,
-        resources: Resources {
-            memory_request: MemoryBytes(memory),
-            storage_request: MemoryBytes(storage),
-            ..Resources::default()
-        }
-        .normalised(),
-        count,
-        nodes_limit: 0,
-        strategy: Strategy::Auto,
-    }
-}
-
-fn run(nodes: &[NodeSnapshot], request: &Request) -> Result<Plan, Refusal> {
-    let refs: Vec<&NodeSnapshot> = nodes.iter().collect();
-    let plan = plan(&refs, request)?;
-    assert_eq!(lint(&plan, &refs, request), []);
-    Ok(plan)
-}
-
-fn counts(plan: &Plan) -> Vec<(&str, u32)> {
-    plan.assignments.iter().map(|a| (a.node.as_str(), a.count)).collect()
-}
-
-#[test]
-fn memory_vectors() {
-    let two = [node("n1", 4 * GIB, 0), node("n2", 4 * GIB, 0)];
-    assert_eq!(counts(&run(&two, &request(4, 512 * MIB, 0)).unwrap()), [("n1", 2), ("n2", 2)]);
-    let text = run(&two, &request(40, 512 * MIB, 0)).unwrap_err().to_string();
-    assert!(text.contains("need: 40, available: 16"), "{text}");
-    let text = run(&two, &request(1, 5 * GIB, 0)).unwrap_err().to_string();
-    assert_eq!(text, "no node remains memory more than 5368709120 bytes: cannot alloc a plan, not enough memory");
-    let mut greedy = request(1, 0, 0);
-    greedy.resources.cpu_request = CpuQuota::from_cores("cpu", 9.0).unwrap();
-    let text = run(&two, &greedy).unwrap_err().to_string();
-    assert_eq!(text, "no node remains cpu more than 9.00: cannot alloc a plan, not enough cpu");
-    let refs: Vec<_> = two.iter().collect();
-    assert!(capacities(&refs, &request(1, 0, 0)).unwrap().iter().all(|(_, c)| *c == 2_147_483_647));
-}
-
-#[test]
-fn storage_vectors() {
-    let two = [node("n1", 4 * GIB, 8 * GIB), node("n2", 4 * GIB, 8 * GIB)];
-    assert_eq!(counts(&run(&two, &request(4, GIB, GIB)).unwrap()), [("n1", 2), ("n2", 2)]);
-    assert!(run(&two, &request(9, GIB, GIB)).unwrap_err().to_string().contains("available: 8"));
-    let small = [node("n1", 4 * GIB, MIB)];
-    let text = run(&small, &request(1, 0, GIB)).unwrap_err().to_string();
-    assert_eq!(text, "no node remains storage more than 1073741824 bytes: cannot alloc a plan, not enough storage");
-    let crossed = [node("n1", 4 * GIB, 0), node("n2", 0, 4 * GIB)];
-    let text = run(&crossed, &request(1, GIB, GIB)).unwrap_err().to_string();
-    assert_eq!(text, "no node meets all the resource requirements at the same time: not enough resource");
+    support::request(count, &Asked { memory, storage, ..Asked::default() })
 }
 
 #[test]
@@ -109,7 +43,8 @@ fn filters_choose_and_refuse() {
     let mut none = request(1, 0, 0);
     none.filter.excludes = vec![name("n1")];
     let text = run(&three, &none).unwrap_err().to_string();
-    let want = "not enough nodes: no node of pod \"p\" may be used: 1 bypassed, 1 excluded, 1 suspect";
+    let want =
+        "not enough nodes: no node of pod \"p\" may be used: 1 node: bypassed; 1 node: suspect; 1 node: excluded";
     assert_eq!(text, want);
     let mut labelled = request(1, 0, 0);
     labelled.filter.labels = Labels::new([("name".into(), "n1".into())].into()).unwrap();
@@ -127,12 +62,14 @@ fn commands_and_images_go_where_they_run() {
     let mut nodes = [node("n1", GIB, 0), node("n2", GIB, 0)];
     let mut command = request(2, 0, 0);
     command.content = Content::Command;
-    assert!(run(&nodes, &command).unwrap_err().to_string().contains("runs plain commands"));
+    let text = run(&nodes, &command).unwrap_err().to_string();
+    let want = "may be used (give an image): 2 nodes: runs images, not plain commands";
+    assert!(text.contains(want), "{text}");
     nodes[1].runs_commands = true;
     nodes[1].runs_images = false;
     assert_eq!(counts(&run(&nodes, &command).unwrap()), [("n2", 2)]);
     assert_eq!(counts(&run(&nodes, &request(2, 0, 0)).unwrap()), [("n1", 2)]);
-    assert!(run(&nodes[1..], &request(1, 0, 0)).unwrap_err().to_string().contains("runs images"));
+    assert!(run(&nodes[1..], &request(1, 0, 0)).unwrap_err().to_string().contains("plain command"));
 }
 
 #[test]
@@ -144,10 +81,79 @@ fn lint_sees_what_is_wrong() {
     bad.assignments[0].count = 2;
     assert_eq!(lint(&bad, &[&one], &wanted).len(), 2);
     bad.assignments[0].node = NodeName::new("x").unwrap();
-    assert!(!lint(&bad, &[&one], &wanted).is_empty());
+    assert!(lint(&bad, &[&one], &wanted).contains(&Fault::Node(NodeName::new("x").unwrap())));
+    let mut twice = good.clone();
+    twice.assignments.push(twice.assignments[0].clone());
+    assert!(lint(&twice, &[&one], &wanted).contains(&Fault::Order(one.name.clone())));
     let mut excluded = wanted.clone();
     excluded.filter.excludes = vec![one.name.clone()];
-    assert_eq!(lint(&good, &[&one], &excluded).len(), 1);
+    assert_eq!(lint(&good, &[&one], &excluded), [Fault::Forbidden(one.name.clone())]);
+    let mut lost = one.clone();
+    lost.readiness = Readiness::Lost;
+    assert_eq!(lint(&good, &[&lost], &wanted), [Fault::Forbidden(one.name.clone())]);
+    let limited = Request { node_max: 1, ..wanted.clone() };
+    let mut holding = one.clone();
+    let (app, entrypoint) = support::key();
+    Arc::make_mut(&mut holding.counts).insert((app, entrypoint), 1);
+    assert!(matches!(lint(&good, &[&holding], &limited)[..], [Fault::Limit { .. }]));
+}
+
+#[test]
+fn lint_sees_what_is_wrong_with_parts() {
+    let one = Node {
+        cores: (0..4).map(|core: u32| (core.to_string(), 100)).collect(),
+        numa: (0..4).map(|core: u32| (core.to_string(), (core / 2).to_string())).collect(),
+        numa_memory: [("0".to_owned(), GIB), ("1".to_owned(), GIB)].into(),
+        volumes: [("/d0".to_owned(), 100), ("/d1".to_owned(), 100)].into(),
+        ..Node::default()
+    }
+    .snapshot();
+    let asked = Asked {
+        cpu: 1.5,
+        bind: true,
+        memory: GIB,
+        volumes: vec!["AUTO:/a:rw:10".into(), "AUTO:/b:rwm:10".into()],
+        ..Asked::default()
+    };
+    let wanted = support::request(1, &asked);
+    let good = run(std::slice::from_ref(&one), &wanted).unwrap();
+    let spoilt = |spoil: &dyn Fn(&mut eru_scheduler::Assignment)| {
+        let mut bad = good.clone();
+        spoil(&mut bad.assignments[0]);
+        let faults = lint(&bad, &[&one], &wanted);
+        assert!(!faults.is_empty(), "{bad:?}");
+        faults.iter().map(Fault::to_string).collect::<Vec<_>>().join("; ")
+    };
+    let says = |text: String, part: &str| assert!(text.contains(part), "{text:?} lacks {part:?}");
+    says(spoilt(&|a| a.cores = [].into()), "no cores");
+    says(spoilt(&|a| a.volumes = [].into()), "no volumes");
+    says(spoilt(&|a| a.cores[0].slices[1].core = a.cores[0].slices[0].core), "one core twice");
+    says(spoilt(&|a| a.cores[0].slices[0].core = 77), "not there");
+    says(spoilt(&|a| a.cores[0].slices[0].core = 3), "another NUMA group");
+    says(spoilt(&|a| a.cores[0].slices = [].into()), "more whole cores than cores");
+    says(spoilt(&|a| a.cores[0].whole_len = 0), "more or fewer pieces");
+    says(spoilt(&|a| a.cores[0].group = Some(9)), "NUMA group");
+    says(spoilt(&|a| a.volumes[0].times = 2), "of nobody");
+    let place = |a: &mut eru_scheduler::Assignment, change: &dyn Fn(&mut eru_scheduler::Place)| {
+        let mut places = a.volumes[0].places.to_vec();
+        places.iter_mut().for_each(change);
+        a.volumes[0].places = places.into();
+    };
+    says(spoilt(&|a| place(a, &|p| p.device = 0)), "not alone");
+    says(spoilt(&|a| place(a, &|p| p.device = 9)), "device that is not there");
+    says(spoilt(&|a| place(a, &|p| p.bytes += 1)), "another size");
+    says(spoilt(&|a| place(a, &|p| p.volume = 0)), "other volumes");
+}
+
+#[test]
+fn equal_allotments_are_one() {
+    let one = Node { volumes: [("/d0".to_owned(), 1000)].into(), ..Node::default() }.snapshot();
+    let asked = Asked { volumes: vec!["AUTO:/a:rw:10".into()], ..Asked::default() };
+    let made = run(std::slice::from_ref(&one), &support::request(9, &asked)).unwrap();
+    let allotments = made.allotments(&made.assignments[0]);
+    assert_eq!(allotments.len(), 9);
+    assert!(allotments.iter().all(|a| Arc::ptr_eq(a, &allotments[0])));
+    assert_eq!(capacities(&[&one], &support::request(1, &asked)).unwrap()[0].1, 100);
 }
 
 proptest! {
@@ -160,12 +166,9 @@ proptest! {
         strategy in proptest::sample::select(
             vec![Strategy::Auto, Strategy::Fill, Strategy::Each, Strategy::Global, Strategy::Drained]),
     ) {
-        let mut nodes: Vec<_> = shapes.iter().enumerate().map(|(i, (memory, storage, used, held))| {
-            let mut n = node(&format!("n{i}"), *memory, *storage);
-            n.used.memory = MemoryBytes(*used);
-            Arc::make_mut(&mut n.counts).insert((AppName::new("a").unwrap(), EntrypointName::new("web").unwrap()), *held);
-            n
-        }).collect();
+        let mut nodes: Vec<_> = shapes.iter().enumerate().map(|(i, (memory, storage, used, held))| Node {
+            name: format!("n{i}"), memory: *memory, storage: *storage, memory_used: *used, count: *held, ..Node::default()
+        }.snapshot()).collect();
         let wanted = Request { strategy, ..request(count, memory, storage) };
         let first = run(&nodes, &wanted);
         nodes.reverse();

@@ -1,102 +1,9 @@
-//! The original's strategy vectors, and AUTO against the heap that defines it.
+//! Each strategy against what defines it, one instance after the other.
 
 #![allow(clippy::unwrap_used)]
 
-use eru_scheduler::{
-    RefusalKind,
-    strategy::{Slot, Strategy, spread},
-};
+use eru_scheduler::strategy::{Slot, Strategy, spread};
 use proptest::prelude::*;
-
-fn slots(capacities: &[u64], counts: &[u64]) -> Vec<Slot> {
-    capacities
-        .iter()
-        .enumerate()
-        .map(|(i, c)| Slot { capacity: *c, count: counts.get(i).copied().unwrap_or(0), ..Slot::default() })
-        .collect()
-}
-
-fn d() -> Vec<Slot> {
-    slots(&[10, 10, 10, 10], &[2, 3, 5, 7])
-}
-
-fn finals(slots: &[Slot], added: &[u64]) -> Vec<u64> {
-    let mut sums: Vec<u64> = slots.iter().zip(added).map(|(s, a)| s.count + a).collect();
-    sums.sort_unstable();
-    sums
-}
-
-#[test]
-fn auto_finals() {
-    for (need, want) in [
-        (1, [3, 3, 5, 7]),
-        (2, [3, 4, 5, 7]),
-        (3, [4, 4, 5, 7]),
-        (4, [4, 5, 5, 7]),
-        (29, [11, 11, 12, 12]),
-        (37, [12, 13, 14, 15]),
-        (40, [12, 13, 15, 17]),
-    ] {
-        assert_eq!(finals(&d(), &spread(Strategy::Auto, &d(), need, 0).unwrap()), want, "need {need}");
-    }
-}
-
-#[test]
-fn auto_ties_limits_and_refusals() {
-    let auto = |caps: &[u64], counts: &[u64], need, limit| spread(Strategy::Auto, &slots(caps, counts), need, limit);
-    assert_eq!(auto(&[1, 2, 1, 5, 10], &[], 3, 0).unwrap(), [0, 1, 0, 1, 1]);
-    assert_eq!(auto(&[10, 4, 4], &[1, 1, 10], 5, 0).unwrap(), [3, 2, 0]);
-    assert_eq!(auto(&[4, 5, 4, 10], &[2, 2, 4, 0], 3, 0).unwrap(), [0, 0, 0, 3]);
-    assert_eq!(auto(&[3, 4, 5, 10], &[], 3, 0).unwrap(), [0, 1, 1, 1]);
-    assert_eq!(auto(&[3, 4, 5, 10], &[3, 5, 7, 10], 3, 6).unwrap(), [2, 1, 0, 0]);
-    assert_eq!(
-        auto(&[3, 4, 5, 10], &[3, 5, 7, 10], 3, 5).unwrap_err().to_string(),
-        "reached nodelimit, a node can host at most 5 instances: not enough resource"
-    );
-    let refusal = auto(&[2, 2, 2], &[], 7, 0).unwrap_err();
-    assert_eq!(refusal.to_string(), "not enough resource: need: 7, available: 6");
-    assert_eq!(refusal.kind, RefusalKind::NotEnough);
-    assert!(auto(&[1], &[], 2, 0).unwrap_err().to_string().contains("need: 2, available: 1"));
-    assert!(auto(&[1], &[], 0, 0).unwrap_err().to_string().contains("bad `Count` value"));
-}
-
-#[test]
-fn fill() {
-    let fill = |slots: &[Slot], need, limit| spread(Strategy::Fill, slots, need, limit);
-    assert_eq!(finals(&d(), &fill(&d(), 10, 0).unwrap()), [10, 10, 10, 10]);
-    assert_eq!(finals(&d(), &fill(&d(), 5, 0).unwrap()), [5, 5, 5, 7]);
-    assert_eq!(fill(&d(), 10, 2).unwrap(), [0, 0, 5, 3]);
-    assert!(fill(&d(), 15, 0).unwrap_err().to_string().contains("fill up to 15 instances, require 2 nodes"));
-    assert!(fill(&d(), 1, 0).unwrap_err().to_string().contains("each node has enough workloads"));
-    let text = fill(&slots(&[0, 10], &[]), 1, 3).unwrap_err().to_string();
-    assert_eq!(text, "not enough resource: node len 2 cannot alloc a fill node plan");
-}
-
-#[test]
-fn each() {
-    let each = |slots: &[Slot], need, limit| spread(Strategy::Each, slots, need, limit);
-    assert_eq!(finals(&d(), &each(&d(), 1, 0).unwrap()), [3, 4, 6, 8]);
-    assert!(each(&d(), 100, 5).is_err());
-    assert!(each(&d(), 100, 0).unwrap_err().to_string().contains("not enough capacity"));
-    assert_eq!(each(&d(), 1, 1).unwrap().iter().sum::<u64>(), 1);
-    let five = slots(&[1, 2, 3, 4, 5], &[]);
-    assert!(each(&five, 4, 4).unwrap_err().to_string().contains("nodes with capacity of 4, require 4 nodes"));
-    assert!(each(&five, 2, 0).unwrap_err().to_string().contains("of 2, require 5 nodes"));
-}
-
-#[test]
-fn global_and_drained() {
-    let slot = |usage, rate, capacity| Slot { usage, rate, capacity, count: 0 };
-    let three = [slot(0.8, 0.05, 4), slot(0.5, 0.35, 1), slot(2.2, 0.05, 1)];
-    assert_eq!(spread(Strategy::Global, &three, 3, 0).unwrap(), [2, 1, 0]);
-    assert!(spread(Strategy::Global, &three, 100, 0).is_err());
-    let big = [slot(0.8, 0.0, 10_000_000_000), slot(0.5, 0.0, 10_000_000_000), slot(2.2, 0.0, 10_000_000_000)];
-    assert_eq!(spread(Strategy::Global, &big, 10, 0).unwrap(), [0, 10, 0]);
-    let four = slots(&[10, 9, 10, 8], &[2, 3, 5, 7]);
-    for (need, want) in [(1, [0, 0, 0, 1]), (3, [0, 0, 0, 3]), (10, [0, 2, 0, 8])] {
-        assert_eq!(spread(Strategy::Drained, &four, need, 0).unwrap(), want);
-    }
-}
 
 /// The definition of AUTO: `need` times the lowest node, of those the one with the most room, of those the first.
 fn auto_by_definition(slots: &[Slot], need: u64, limit: u64) -> Option<Vec<u64>> {
@@ -111,6 +18,30 @@ fn auto_by_definition(slots: &[Slot], need: u64, limit: u64) -> Option<Vec<u64>>
     Some(added)
 }
 
+/// The definition of GLOBAL: `need` times the node that is the least used with one more, of equals the first.
+fn global_by_definition(slots: &[Slot], need: u64) -> Option<Vec<u64>> {
+    let mut added = vec![0; slots.len()];
+    for _ in 0..need {
+        let level = |i: usize| slots[i].usage + slots[i].rate * (added[i] + 1) as f64;
+        let open = (0..slots.len()).filter(|i| added[*i] < slots[*i].capacity);
+        let least = open.min_by(|a, b| level(*a).total_cmp(&level(*b)).then(a.cmp(b)))?;
+        added[least] += 1;
+    }
+    Some(added)
+}
+
+/// All ways to give at most its capacity to each slot.
+fn all_ways(slots: &[Slot]) -> Vec<Vec<u64>> {
+    slots.iter().fold(vec![vec![]], |ways, slot| {
+        let more = |way: Vec<u64>| (0..=slot.capacity).map(move |n| [way.clone(), vec![n]].concat());
+        ways.into_iter().flat_map(more).collect()
+    })
+}
+
+fn slots_of(nodes: &[(u64, u64)]) -> Vec<Slot> {
+    nodes.iter().map(|(capacity, count)| Slot { capacity: *capacity, count: *count, ..Slot::default() }).collect()
+}
+
 proptest! {
     #[test]
     fn auto_is_what_it_is_defined_to_be(
@@ -118,24 +49,113 @@ proptest! {
         need in 1u32..80,
         limit in 0u32..16,
     ) {
-        let slots: Vec<Slot> =
-            nodes.iter().map(|(capacity, count)| Slot { capacity: *capacity, count: *count, ..Slot::default() }).collect();
+        let slots = slots_of(&nodes);
         let got = spread(Strategy::Auto, &slots, need, limit).ok();
         prop_assert_eq!(got, auto_by_definition(&slots, need.into(), limit.into()));
     }
 
     #[test]
+    fn auto_leaves_the_least_uneven_counts(
+        nodes in proptest::collection::vec((1u64..4, 0u64..4), 1..5),
+        need in 1u64..10,
+    ) {
+        let slots = slots_of(&nodes);
+        let Ok(got) = spread(Strategy::Auto, &slots, need as u32, 0) else {
+            prop_assert!(slots.iter().map(|s| s.capacity).sum::<u64>() < need);
+            return Ok(());
+        };
+        // The sum of squares is the least when the counts are as even as they can be.
+        let squares = |way: &[u64]| slots.iter().zip(way).map(|(s, n)| (s.count + n).pow(2)).sum::<u64>();
+        let least = all_ways(&slots).into_iter().filter(|way| way.iter().sum::<u64>() == need).map(|way| squares(&way)).min();
+        prop_assert_eq!(Some(squares(&got)), least);
+    }
+
+    #[test]
+    fn global_is_what_it_is_defined_to_be(
+        nodes in proptest::collection::vec((1u64..9, 0u8..8, 0u8..5), 1..9),
+        need in 1u32..60,
+    ) {
+        // Few different numbers, so that many are equal.
+        let slots: Vec<Slot> = nodes.iter().map(|(capacity, usage, rate)| Slot {
+            capacity: *capacity, usage: f64::from(*usage) / 8.0, rate: f64::from(*rate) * 0.1, count: 0,
+        }).collect();
+        prop_assert_eq!(spread(Strategy::Global, &slots, need, 0).ok(), global_by_definition(&slots, need.into()));
+    }
+
+    #[test]
+    fn fill_and_each_find_nodes_whenever_there_are_some(
+        nodes in proptest::collection::vec((1u64..5, 0u64..5), 1..6),
+        need in 1u64..6,
+        limit in 0usize..6,
+    ) {
+        let slots = slots_of(&nodes);
+        let wanted = if limit == 0 { slots.len() } else { limit };
+        let able = slots.iter().filter(|s| s.capacity >= need).count();
+        match spread(Strategy::Each, &slots, need as u32, limit as u32) {
+            Ok(added) => {
+                prop_assert_eq!(added.iter().filter(|n| **n == need).count(), wanted);
+                prop_assert!(slots.iter().zip(&added).all(|(s, n)| (*n == need || *n == 0) && *n <= s.capacity));
+                // Those with the most room are taken.
+                let taken = slots.iter().zip(&added).filter(|(_, n)| **n > 0).map(|(s, _)| s.capacity).min();
+                let left = slots.iter().zip(&added).filter(|(_, n)| **n == 0).map(|(s, _)| s.capacity).max();
+                prop_assert!(left.is_none_or(|left| taken >= Some(left)));
+            }
+            Err(_) => prop_assert!(able < wanted || able == 0),
+        }
+        let able = slots.iter().filter(|s| s.capacity + s.count >= need).count();
+        match spread(Strategy::Fill, &slots, need as u32, limit as u32) {
+            Ok(added) => {
+                let filled = slots.iter().zip(&added).filter(|(s, n)| s.count + **n >= need).count();
+                prop_assert!(filled >= wanted);
+                prop_assert!(slots.iter().zip(&added).all(|(s, n)| *n == 0 || (s.count + n == need && *n <= s.capacity)));
+                // No choice of as many nodes takes fewer instances.
+                let missing = |s: &Slot| need.saturating_sub(s.count);
+                let mut least: Vec<u64> = slots.iter().filter(|s| s.count + s.capacity >= need).map(missing).collect();
+                least.sort_unstable();
+                prop_assert_eq!(added.iter().sum::<u64>(), least[..wanted].iter().sum::<u64>());
+            }
+            Err(_) => {
+                let full = slots.iter().filter(|s| s.count >= need).count();
+                prop_assert!(able < wanted || full >= wanted);
+            }
+        }
+    }
+
+    #[test]
+    fn drained_uses_the_fewest_nodes_that_keep_their_order(
+        nodes in proptest::collection::vec((1u64..6, 0u64..3), 1..8),
+        need in 1u64..40,
+    ) {
+        let slots = slots_of(&nodes);
+        let Ok(added) = spread(Strategy::Drained, &slots, need as u32, 0) else {
+            prop_assert!(slots.iter().map(|s| s.capacity).sum::<u64>() < need);
+            return Ok(());
+        };
+        prop_assert_eq!(added.iter().sum::<u64>(), need);
+        // Whoever got something is not larger than whoever has room left, and one at most is not full.
+        let partly = slots.iter().zip(&added).filter(|(s, n)| **n > 0 && **n < s.capacity).count();
+        prop_assert!(partly <= 1);
+        let open = slots.iter().zip(&added).filter(|(s, n)| **n < s.capacity).map(|(s, _)| s.capacity).min();
+        let used = slots.iter().zip(&added).filter(|(_, n)| **n > 0).map(|(s, _)| s.capacity).max();
+        prop_assert!(open.is_none_or(|open| used <= Some(open)));
+    }
+
+    #[test]
     fn no_input_panics(
-        nodes in proptest::collection::vec((any::<u64>(), any::<u64>()), 0..6),
+        nodes in proptest::collection::vec((any::<u64>(), any::<u64>(), any::<f64>(), any::<f64>()), 0..6),
         need in any::<u32>(),
         limit in any::<u32>(),
     ) {
-        let slots: Vec<Slot> =
-            nodes.iter().map(|(capacity, count)| Slot { capacity: *capacity, count: *count, ..Slot::default() }).collect();
-        for strategy in [Strategy::Auto, Strategy::Fill, Strategy::Each, Strategy::Drained] {
-            let _ = spread(strategy, &slots, need, 0);
-            let _ = spread(strategy, &slots, need, limit);
+        let slots: Vec<Slot> = nodes
+            .iter()
+            .map(|(capacity, count, usage, rate)| Slot { capacity: *capacity, count: *count, usage: *usage, rate: *rate })
+            .collect();
+        for strategy in [Strategy::Auto, Strategy::Fill, Strategy::Each, Strategy::Drained, Strategy::Global] {
+            for limit in [0, limit] {
+                if let Ok(added) = spread(strategy, &slots, need, limit) {
+                    prop_assert!(slots.iter().zip(&added).all(|(s, n)| *n <= s.capacity));
+                }
+            }
         }
-        let _ = spread(Strategy::Global, &slots, need % 1000, limit);
     }
 }

@@ -8,6 +8,7 @@
 //! - Money-like quantities (memory, processor time) are integers; sums cannot drift.
 
 pub mod allotment;
+pub mod demand;
 pub mod health;
 pub mod labels;
 pub mod limits;
@@ -19,6 +20,7 @@ pub mod status;
 pub mod volume;
 
 pub use allotment::Allotment;
+pub use demand::{Demand, DemandError};
 pub use health::HealthCheck;
 pub use labels::Labels;
 pub use name::{AppName, EngineId, EntrypointName, Ident, NameError, NodeName, PodName, WorkloadName};

@@ -6,6 +6,8 @@ use std::{fmt, str::FromStr};
 
 /// Longest volume string, in bytes: two paths of the kernel's limit.
 const VOLUME_BYTES_MAX: usize = 2 * 4096;
+/// Most volumes of one workload: as many as the original's arrays hold.
+pub const VOLUMES_LEN_MAX: usize = 32;
 
 /// What a source ends with when the scheduler is to choose the device.
 const AUTO: &str = "AUTO";
@@ -74,6 +76,11 @@ impl Volume {
         self.is_scheduled() && self.flags.contains('m')
     }
 
+    /// Whether it is the same volume, whatever the size.
+    pub fn is_same(&self, other: &Self) -> bool {
+        (&self.source, &self.target, &self.flags) == (&other.source, &other.target, &other.flags)
+    }
+
     /// The same with another size.
     #[must_use]
     pub fn with_size(&self, size: u64) -> Self {
@@ -81,10 +88,43 @@ impl Volume {
     }
 }
 
+/// A change of a volume's size: spelled as a volume whose size may be negative.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VolumeDelta {
+    /// The volume, without a size.
+    pub volume: Volume,
+    /// What is added to its size.
+    pub size: i64,
+}
+
+impl FromStr for VolumeDelta {
+    type Err = VolumeError;
+
+    fn from_str(text: &str) -> Result<Self, VolumeError> {
+        let (head, size) = match text.rsplit_once(':') {
+            Some((head, size)) if head.matches(':').count() == 2 => (head, size),
+            _ => (text, "0"),
+        };
+        let size: i64 = size.parse().map_err(|_| VolumeError::Size(size.to_owned()))?;
+        Ok(Self { volume: Volume::parse(head)?, size })
+    }
+}
+
 impl FromStr for Volume {
     type Err = VolumeError;
 
     fn from_str(text: &str) -> Result<Self, VolumeError> {
+        let volume = Self::parse(text)?;
+        if volume.is_monopoly() && volume.size == 0 {
+            return Err(VolumeError::Monopoly(text.to_owned()));
+        }
+        Ok(volume)
+    }
+}
+
+impl Volume {
+    /// Reads everything but the rule that a device of its own has a size, which a change of one need not have.
+    fn parse(text: &str) -> Result<Self, VolumeError> {
         let parts: Vec<&str> = text.split(':').collect();
         let (2..=4, false) = (parts.len(), text.len() > VOLUME_BYTES_MAX) else {
             return Err(VolumeError::Parts(text.to_owned()));
@@ -104,13 +144,13 @@ impl FromStr for Volume {
         flags.dedup();
         let size = match parts.get(3) {
             None => 0,
-            Some(size) => size.parse().map_err(|_| VolumeError::Size((*size).to_owned()))?,
+            // The wire's numbers are signed: a larger one could not be given back.
+            Some(text) => match text.parse::<i64>().ok().and_then(|size| u64::try_from(size).ok()) {
+                Some(size) => size,
+                None => return Err(VolumeError::Size((*text).to_owned())),
+            },
         };
-        let volume = Self { source: parts[0].into(), target: parts[1].into(), flags: String::from_iter(flags), size };
-        if volume.is_monopoly() && size == 0 {
-            return Err(VolumeError::Monopoly(text.to_owned()));
-        }
-        Ok(volume)
+        Ok(Self { source: parts[0].into(), target: parts[1].into(), flags: String::from_iter(flags), size })
     }
 }
 
@@ -145,6 +185,17 @@ impl TryFrom<String> for Volume {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn changes_have_a_sign() {
+        let delta: VolumeDelta = "AUTO:/data:rw:-20".parse().unwrap();
+        assert_eq!((delta.volume.to_string().as_str(), delta.size), ("AUTO:/data:rw:0", -20));
+        assert_eq!("AUTO:/data:rwm".parse::<VolumeDelta>().unwrap().size, 0);
+        assert_eq!("/a:/b".parse::<VolumeDelta>().unwrap().volume.to_string(), "/a:/b");
+        for bad in ["", "/a", "AUTO:/data:rw:x", "AUTO:/data:rw:99999999999999999999", "a:/b:r:1:2"] {
+            assert!(bad.parse::<VolumeDelta>().is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn spelled_as_the_original_does() {

@@ -36,6 +36,9 @@ pub(crate) struct Args {
 struct Capacity {
     total: i64,
     nodes: Vec<NodeCapacity>,
+    /// Why other nodes cannot take any.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    reasons: Vec<pb::PlacementReason>,
 }
 
 #[derive(Serialize)]
@@ -74,6 +77,10 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), CliError> {
     let capacity = Capacity {
         total: reply.total,
         nodes: nodes.iter().map(|(name, capacity)| NodeCapacity { name: name.clone(), capacity: *capacity }).collect(),
+        reasons: reply.reasons.clone(),
     };
-    context.output.print(&capacity, || render::capacity(reply.total, &nodes))
+    context.output.print(&capacity, || {
+        let reasons: String = reply.reasons.iter().map(|reason| render::reason(reason) + "\n").collect();
+        render::capacity(reply.total, &nodes) + &reasons
+    })
 }

@@ -20,7 +20,7 @@ pub use go::{float, list, map, volume_plan};
 pub use image::images;
 pub use network::networks;
 pub use node::nodes;
-pub use pod::{capacity, pods, resources};
+pub use pod::{capacity, pods, reason, resources};
 pub use replicaset::{replicaset, replicasets};
 pub use size::size;
 pub use status::statuses;

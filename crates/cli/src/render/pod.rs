@@ -1,6 +1,6 @@
 //! Pods.
 
-use super::table;
+use super::{clean, table};
 use super::table::cell;
 use eru_api::pb;
 
@@ -22,6 +22,12 @@ pub fn resources(resources: &[pb::NodeResource]) -> String {
 /// A ratio in percent. A node without any of a resource uses none of it.
 fn percent(ratio: f64) -> String {
     format!("{:.2}%", if ratio.is_nan() { 0.0 } else { ratio * 100.0 })
+}
+
+/// Why nodes cannot take any instance.
+pub fn reason(reason: &pb::PlacementReason) -> String {
+    let plural = if reason.nodes == 1 { "" } else { "s" };
+    format!("{} node{plural}: {}", reason.nodes, clean(&reason.text))
 }
 
 /// `pod capacity`: the nodes by capacity, the largest first.

@@ -47,6 +47,12 @@ pub(crate) struct Args {
     /// AUTO: most instances a node; FILL and EACH: number of nodes; 0 = no limit
     #[arg(long, value_name = "N", value_parser = values::limit, default_value = "0", allow_hyphen_values = true)]
     nodes_limit: i32,
+    /// Most instances of the app's entrypoint on one node, old and new; 0 = no limit
+    #[arg(long, value_name = "N", value_parser = values::limit, default_value = "0", allow_hyphen_values = true)]
+    max_per_node: i32,
+    /// Spread evenly over the values of this label of the nodes first, such as zone
+    #[arg(long, value_name = "LABEL", default_value = "", hide_default_value = true)]
+    spread_label: String,
     #[command(flatten)]
     instances: Instances,
     /// Replace the workloads of the app and entrypoint, if there are any
@@ -137,6 +143,8 @@ async fn options(context: &Context, args: Args) -> Result<pb::DeployOptions, Cli
         resources: args.resources.options(),
         strategy: args.deploy_strategy,
         nodes_limit: args.nodes_limit,
+        max_per_node: args.max_per_node,
+        spread_label: args.spread_label,
         op_id: args.op_id.unwrap_or_else(op_id::fresh),
         ..args.instances.flags()?
     };

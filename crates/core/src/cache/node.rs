@@ -1,8 +1,12 @@
 //! Pods and nodes as readers see them, and the slot that a node's facts are gathered in.
 
-use super::{Serial, sum::Sum};
+use super::{
+    Serial,
+    sum::{PartsSum, Sum},
+};
 use crate::record::{AgentRecord, AliveRecord, NodeRecord, PodRecord, StatusRecord, Verdict, VerdictRecord, Versioned};
 use eru_kv::{LeaseId, Revision};
+use eru_scheduler::PartsUsed;
 use eru_types::{AppName, EngineId, EntrypointName, NodeName, PodName, Resources, WorkloadName};
 use std::{
     collections::{BTreeMap, HashMap},
@@ -93,6 +97,8 @@ pub struct NodeView {
     pub agent_revision: Revision,
     /// What its placements take, in whatever state they are.
     pub used: Resources,
+    /// What they hold of its cores, NUMA memory and devices.
+    pub parts: Arc<PartsUsed>,
     /// How many there are of each app and entrypoint.
     pub counts: Arc<Counts>,
     /// How many there are.
@@ -171,6 +177,7 @@ pub(crate) struct NodeSlot {
     pub(crate) placements: BTreeMap<WorkloadName, Serial>,
     pub(crate) statuses: HashMap<EngineId, StatusAt>,
     pub(crate) used: Sum,
+    pub(crate) parts: PartsSum,
     pub(crate) counts: Arc<Counts>,
     pub(crate) life: Arc<NodeLife>,
     pub(crate) state_since_ms: i64,
@@ -235,6 +242,7 @@ impl NodeSlot {
             agent: self.agent.as_ref().map(|a| a.record.clone()),
             agent_revision: revision(self.agent.as_ref().map(|a| a.revision)),
             used: self.used.resources(),
+            parts: Arc::new(self.parts.used()),
             counts: self.counts.clone(),
             placements_len: self.placements.len(),
             state_since_ms: self.state_since_ms,

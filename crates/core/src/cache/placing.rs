@@ -33,7 +33,9 @@ impl State {
             Some((_, entry)) if entry.placement_revision == revision => return,
             Some((serial, entry)) => {
                 let (old, view) = (entry.placement.clone(), entry.view.clone());
-                self.slot(node, pending).used.take(&old.taken());
+                let slot = self.slot(node, pending);
+                slot.used.take(&old.taken());
+                slot.parts.take(&old);
                 match &old.engine_id {
                     // The engine object that was known is not the one that is known now: to whoever watches, one workload
                     // ended and another one began.
@@ -50,7 +52,9 @@ impl State {
                 self.begin(node, name)
             }
         };
-        self.slot(node, pending).used.add(&resources);
+        let slot = self.slot(node, pending);
+        slot.used.add(&resources);
+        slot.parts.add(&placement);
         if let Some(id) = id {
             self.by_id.insert(id, serial);
         }
@@ -110,6 +114,7 @@ impl State {
         let slot = self.slot(node, pending);
         slot.placements.remove(name);
         slot.used.take(&placement.taken());
+        slot.parts.take(&placement);
         slot.count(name, false);
         if self.by_name.get(name) == Some(&serial) {
             self.by_name.remove(name);

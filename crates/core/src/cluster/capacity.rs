@@ -1,21 +1,23 @@
-//! How many instances would fit, without deploying any.
+//! How many instances would fit, and where, without deploying any.
 
 use super::{
     Cluster, Error, Result,
     planner::snapshot,
     request::{DeployRequest, Spread},
 };
-use eru_scheduler::{NodeSnapshot, Refusal, RefusalKind, Request, Strategy, capacities, plan};
-use eru_types::NodeName;
-use std::collections::BTreeMap;
+use eru_scheduler::{Explanation, NodeSnapshot, Reason, Refusal, Request, Room, Strategy, explain};
 
 /// How many instances would fit.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Capacity {
     /// On all nodes together.
     pub total: u64,
-    /// By node.
-    pub nodes: BTreeMap<NodeName, u64>,
+    /// The nodes that can take some, by name.
+    pub nodes: Vec<Room>,
+    /// Why the others cannot.
+    pub reasons: Vec<Reason>,
+    /// Whether the numbers of new instances are told: not for DUMMY, which asks for the room alone.
+    pub plans: bool,
 }
 
 impl Cluster {
@@ -27,35 +29,31 @@ impl Cluster {
         self.cache.linearizable().await?;
         let snapshots: Vec<NodeSnapshot> = self.cache.nodes(None).iter().map(|view| snapshot(view)).collect();
         let nodes: Vec<&NodeSnapshot> = snapshots.iter().collect();
-        let mut asked = Request {
+        let strategy = match request.spread {
+            Spread::Dummy => None,
+            Spread::By(strategy) => Some(strategy),
+        };
+        let asked = Request {
             app: request.app.clone(),
             entrypoint: request.entrypoint.clone(),
             filter: request.filter.clone(),
             content: request.content,
-            resources: request.resources,
+            demand: request.demand.clone(),
+            share: self.settings.cut(),
             count: request.count,
             nodes_limit: request.nodes_limit,
-            strategy: Strategy::Auto,
+            strategy: strategy.unwrap_or(Strategy::Auto),
+            spread_label: request.spread_label.clone(),
+            node_max: request.node_max,
         };
-        let nodes: BTreeMap<NodeName, u64> = match request.spread {
-            Spread::Dummy => capacities(&nodes, &asked)?.into_iter().collect(),
-            Spread::By(strategy) => {
-                asked.strategy = strategy;
-                let plan = plan(&nodes, &asked)?;
-                plan.assignments.into_iter().map(|a| (a.node, u64::from(a.count))).collect()
-            }
-        };
-        Ok(Capacity { total: nodes.values().sum(), nodes })
+        let Explanation { rooms, reasons } = explain(&nodes, &asked, strategy.is_some())?;
+        let each = |room: &Room| if strategy.is_some() { room.added } else { room.capacity };
+        Ok(Capacity { total: rooms.iter().map(each).sum(), nodes: rooms, reasons, plans: strategy.is_some() })
     }
 }
 
 impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Self {
-        match refusal.kind {
-            RefusalKind::Invalid => Self::Invalid(refusal.text),
-            RefusalKind::UnknownNode => Self::NotFound(refusal.text),
-            RefusalKind::NoNode => Self::Precondition(refusal.text),
-            RefusalKind::NotEnough => Self::Exhausted(refusal.text),
-        }
+        Self::Refused(Box::new(refusal))
     }
 }

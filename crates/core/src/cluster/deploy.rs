@@ -165,7 +165,7 @@ impl Deploy {
             Ok(Answer::Dropped) => begun(Err(Error::Unavailable("the client left before its deploy was begun".into()))),
             Ok(Answer::Refused(refusal)) => {
                 begun(Ok(()));
-                self.tell(DeployOutcome::failed(refusal.text, &self.request.op_id)).await;
+                self.tell(DeployOutcome::failed(refusal.to_string(), &self.request.op_id)).await;
             }
             Ok(Answer::Known(op)) => match self.check_op(&op) {
                 Err(error) => begun(Err(error)),

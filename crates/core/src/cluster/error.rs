@@ -2,6 +2,7 @@
 
 use eru_kv::Error as StoreError;
 use eru_runtime::Error as RuntimeError;
+use eru_scheduler::Refusal;
 use eru_types::{NameError, labels::LabelError, resource::ResourceError};
 
 /// Why core did not do as asked. The text is what a client reads: it names the object, quotes the value and says the
@@ -32,6 +33,9 @@ pub enum Error {
     /// Not built yet.
     #[error("{0}")]
     Unimplemented(String),
+    /// The scheduler found no place; it says how many nodes failed for which reason.
+    #[error("{0}")]
+    Refused(Box<Refusal>),
     /// A fault of ours.
     #[error("{0}")]
     Internal(String),

@@ -34,6 +34,8 @@ pub struct TasksOptions {
     pub core_id: String,
     /// Where it may be made to die.
     pub faults: Faults,
+    /// How cores are cut.
+    pub share: eru_scheduler::Share,
     /// The idents of workloads are drawn from it.
     pub seed: u64,
 }
@@ -56,7 +58,7 @@ pub struct Tasks {
 impl Tasks {
     /// Starts planner and writer, which go to the other `parts` of the core.
     pub(crate) fn start(options: TasksOptions, parts: &mut Parts) -> Self {
-        let TasksOptions { kv, cache, instance, core_id, faults, seed } = options;
+        let TasksOptions { kv, cache, instance, core_id, faults, share, seed } = options;
         let (tracker, aborting) = (TaskTracker::new(), CancellationToken::new());
         let (locks, fences) = (Locks::default(), Arc::new(Fences::default()));
         let (writer, writing) = Writer::new(kv.clone(), aborting.clone());
@@ -68,6 +70,7 @@ impl Tasks {
             faults: faults.clone(),
             instance,
             core_id,
+            share,
             seed,
         };
         let (plans, planning) = planner::start(planner_parts, aborting.clone());

@@ -1,6 +1,6 @@
 //! Deploys, and what is done with workloads afterwards.
 
-use super::{service::CoreService, streams::Answers};
+use super::{placing::to_pb_capacity, service::CoreService, streams::Answers};
 use crate::{
     cache::wire::{to_pb_resource, without_plans},
     cluster::{
@@ -19,11 +19,7 @@ impl CoreService {
         let request = DeployRequest::for_capacity(&request)?;
         self.cluster.cache.linearizable().await?;
         let capacity = self.cluster.calculate_capacity(&request).await?;
-        let wire = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-        Ok(pb::CapacityMessage {
-            total: wire(capacity.total),
-            node_capacities: capacity.nodes.iter().map(|(node, number)| (node.to_string(), wire(*number))).collect(),
-        })
+        Ok(to_pb_capacity(&capacity))
     }
 
     pub(super) async fn workload_create(

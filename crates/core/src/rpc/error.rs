@@ -1,8 +1,10 @@
 //! Errors as gRPC says them.
 
+use super::placing::details;
 use crate::cluster::Error;
 use eru_kv::Error as StoreError;
 use eru_runtime::Error as RuntimeError;
+use eru_scheduler::RefusalKind;
 use tonic::{Code, Status};
 
 impl From<Error> for Status {
@@ -11,7 +13,10 @@ impl From<Error> for Status {
         if code == Code::Internal {
             tracing::error!(%error, "a call failed by a fault of core");
         }
-        Status::new(code, error.to_string())
+        match &error {
+            Error::Refused(refusal) => Status::with_details(code, error.to_string(), details(code, refusal)),
+            _ => Status::new(code, error.to_string()),
+        }
     }
 }
 
@@ -22,6 +27,12 @@ fn code(error: &Error) -> Code {
         Error::Exists(_) => Code::AlreadyExists,
         Error::Precondition(_) => Code::FailedPrecondition,
         Error::Exhausted(_) => Code::ResourceExhausted,
+        Error::Refused(refusal) => match refusal.kind {
+            RefusalKind::Invalid => Code::InvalidArgument,
+            RefusalKind::UnknownNode => Code::NotFound,
+            RefusalKind::NoNode => Code::FailedPrecondition,
+            RefusalKind::NotEnough => Code::ResourceExhausted,
+        },
         Error::Conflict(_) => Code::Aborted,
         Error::Unavailable(_) => Code::Unavailable,
         Error::Unimplemented(_) => Code::Unimplemented,

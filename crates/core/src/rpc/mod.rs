@@ -22,6 +22,7 @@ mod node;
 mod node_status;
 mod node_wire;
 mod output;
+mod placing;
 mod pod;
 mod replace;
 mod resource;

@@ -48,7 +48,7 @@ impl CoreService {
         let mut resource = to_pb_resource(&view);
         let ids: Vec<_> = cache.placements_of(&name).iter().filter_map(|w| w.id().cloned()).collect();
         let patience = self.cluster.settings.connection_timeout;
-        resource.diffs = match self.cluster.engines.open(&view.record.record) {
+        let mut missing = match self.cluster.engines.open(&view.record.record) {
             Err(error) => vec![format!("node {name}: its engine cannot be asked: {error}")],
             Ok(engine) => {
                 stream::iter(ids)
@@ -68,6 +68,7 @@ impl CoreService {
                     .await
             }
         };
+        resource.diffs.append(&mut missing);
         Ok(resource)
     }
 }

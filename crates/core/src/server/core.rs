@@ -118,6 +118,7 @@ impl Core {
             instance: instance.clone(),
             core_id: core_id.clone(),
             faults: options.faults,
+            share: settings.cut(),
             seed: rand::rng().random(),
         };
         let tasks = Tasks::start(tasks, &mut parts);

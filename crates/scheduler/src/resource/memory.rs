@@ -1,15 +1,22 @@
 //! Memory.
 
 use super::share;
-use crate::{NodeSnapshot, Refusal};
+use crate::{
+    NodeSnapshot,
+    reason::{Cause, ReasonKind},
+};
 use eru_types::Resources;
 
-pub(super) fn capacities(nodes: &[&NodeSnapshot], resources: &Resources) -> Result<Vec<u64>, Refusal> {
-    let request = resources.memory_request.0;
-    let capacities: Vec<_> = nodes.iter().map(|n| share(n.memory_free(), request)).collect();
-    if capacities.iter().all(|c| *c == 0) {
-        let text = format!("no node remains memory more than {request} bytes: cannot alloc a plan, not enough memory");
-        return Err(Refusal::not_enough(text));
-    }
-    Ok(capacities)
+pub(super) fn capacity(node: &NodeSnapshot, resources: &Resources) -> u64 {
+    share(node.memory_free(), resources.memory_request.0)
+}
+
+pub(super) fn cause(node: &NodeSnapshot, resources: &Resources) -> Option<Cause> {
+    let (free, request) = (node.memory_free(), resources.memory_request.0);
+    (request > free).then(|| Cause::short(ReasonKind::Memory, "memory", request, free))
+}
+
+pub(crate) fn nothing_left(resources: &Resources) -> String {
+    let bytes = resources.memory_request;
+    format!("no node remains memory more than {bytes} bytes: cannot alloc a plan, not enough memory")
 }

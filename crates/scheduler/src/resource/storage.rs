@@ -1,16 +1,22 @@
 //! Storage.
 
 use super::share;
-use crate::{NodeSnapshot, Refusal};
+use crate::{
+    NodeSnapshot,
+    reason::{Cause, ReasonKind},
+};
 use eru_types::Resources;
 
-pub(super) fn capacities(nodes: &[&NodeSnapshot], resources: &Resources) -> Result<Vec<u64>, Refusal> {
-    let request = resources.storage_request.0;
-    let capacities: Vec<_> = nodes.iter().map(|n| share(n.storage_free(), request)).collect();
-    if capacities.iter().all(|c| *c == 0) {
-        let text =
-            format!("no node remains storage more than {request} bytes: cannot alloc a plan, not enough storage");
-        return Err(Refusal::not_enough(text));
-    }
-    Ok(capacities)
+pub(super) fn capacity(node: &NodeSnapshot, resources: &Resources) -> u64 {
+    share(node.storage_free(), resources.storage_request.0)
+}
+
+pub(super) fn cause(node: &NodeSnapshot, resources: &Resources) -> Option<Cause> {
+    let (free, request) = (node.storage_free(), resources.storage_request.0);
+    (request > free).then(|| Cause::short(ReasonKind::Storage, "storage", request, free))
+}
+
+pub(crate) fn nothing_left(resources: &Resources) -> String {
+    let bytes = resources.storage_request;
+    format!("no node remains storage more than {bytes} bytes: cannot alloc a plan, not enough storage")
 }

@@ -5,6 +5,15 @@ use crate::Refusal;
 use std::cmp::Reverse;
 
 pub(super) fn spread(slots: &[Slot], need: u64, limit: usize) -> Result<Vec<u64>, Refusal> {
+    let added = choose(slots, need, limit)?;
+    if added.iter().all(|n| *n == 0) {
+        return Err(Refusal::not_enough("Cannot alloc a fill node plan, each node has enough workloads"));
+    }
+    Ok(added)
+}
+
+/// The same, where nothing to add is right as well.
+pub(super) fn choose(slots: &[Slot], need: u64, limit: usize) -> Result<Vec<u64>, Refusal> {
     if slots.len() < limit {
         let text = format!("not enough resource: node len {} cannot alloc a fill node plan", slots.len());
         return Err(Refusal::not_enough(text));
@@ -21,8 +30,5 @@ pub(super) fn spread(slots: &[Slot], need: u64, limit: usize) -> Result<Vec<u64>
     }
     let mut added = vec![0; slots.len()];
     order[..wanted].iter().for_each(|i| added[*i] = need.saturating_sub(slots[*i].count));
-    if added.iter().all(|n| *n == 0) {
-        return Err(Refusal::not_enough("Cannot alloc a fill node plan, each node has enough workloads"));
-    }
     Ok(added)
 }

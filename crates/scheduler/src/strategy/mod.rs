@@ -8,8 +8,12 @@ mod drained;
 mod each;
 mod fill;
 mod global;
+mod zones;
 
-use crate::Refusal;
+use crate::{Refusal, RefusalKind};
+use std::str::FromStr;
+
+pub(crate) use zones::{Zones, spread_over_zones};
 
 /// How instances are spread.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -27,10 +31,26 @@ pub enum Strategy {
     Drained,
 }
 
+impl FromStr for Strategy {
+    type Err = Refusal;
+
+    /// Reads the name of a strategy that can deploy. DUMMY cannot: [`capacities`](crate::capacities) is what it stands for.
+    fn from_str(name: &str) -> Result<Self, Refusal> {
+        Ok(match name {
+            "AUTO" => Self::Auto,
+            "FILL" => Self::Fill,
+            "EACH" => Self::Each,
+            "GLOBAL" => Self::Global,
+            "DRAINED" => Self::Drained,
+            _ => return Err(Refusal::new(RefusalKind::Invalid, "deploy method not support yet")),
+        })
+    }
+}
+
 /// What a strategy knows of a node.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Slot {
-    /// Instances that it can take, above 0.
+    /// Instances that it can take; 0 only for FILL, where it has enough of them.
     pub capacity: u64,
     /// Instances of the same entrypoint that it has.
     pub count: u64,
@@ -44,9 +64,12 @@ pub struct Slot {
 ///
 /// # Errors
 /// Why they cannot be placed, in the original's words.
+///
+/// # Cost
+/// n log n in the number of slots, whatever `need` is.
 pub fn spread(strategy: Strategy, slots: &[Slot], need: u32, nodes_limit: u32) -> Result<Vec<u64>, Refusal> {
     if need == 0 {
-        return Err(Refusal::new(crate::RefusalKind::Invalid, "bad `Count` value: 0"));
+        return Err(Refusal::new(RefusalKind::Invalid, "bad `Count` value: 0"));
     }
     let need = u64::from(need);
     match strategy {

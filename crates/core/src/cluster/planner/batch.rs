@@ -16,7 +16,7 @@ use crate::{
 use eru_kv::{Revision, limits};
 use eru_scheduler::{NodeSnapshot, Plan};
 use eru_types::{
-    Ident, NodeName, WorkloadName,
+    Allotment, Ident, NodeName, WorkloadName,
     labels::{COREID, ERU, NODENAME},
     limits::DEPLOY_COUNT_MAX,
 };
@@ -78,7 +78,7 @@ impl Planner {
             let mut board = self.snapshots.board(self.parts.cache.nodes(None));
             for work in &mut works {
                 // A node that is gone has no seat: what was planned on it can never be committed.
-                reopen(work, |node| board.seats.get(node).is_none_or(|seat| bases.get(node) != Some(&seat.basis)));
+                reopen(work, |node| board.get(node).is_none_or(|seat| bases.get(node) != Some(&seat.basis)));
                 work.items.iter().for_each(|item| board.take(&item.placement));
             }
             for work in works.iter_mut().filter(|w| w.is_open()) {
@@ -88,7 +88,8 @@ impl Planner {
             let chunks = pack(&works, &board);
             self.parts.faults.point("deploy.before_commit").await;
             let outcomes = self.commit(&works, chunks).await;
-            bases = board.seats.iter().map(|(node, seat)| (node.clone(), seat.basis)).collect();
+            let planned = works.iter().flat_map(|work| &work.items).map(|item| &item.placement.node);
+            bases = planned.filter_map(|node| board.get(node).map(|seat| (node.clone(), seat.basis))).collect();
             self.settle(&mut works, outcomes, &mut bases);
         }
         // What has no room may have it taken by its own instances, which another core made meanwhile.
@@ -134,8 +135,8 @@ impl Planner {
             work.end = Some(Ok(Answer::Dropped));
             return;
         }
-        let request = work.scheduler_request();
-        let nodes: Vec<&NodeSnapshot> = board.seats.values().map(|seat| &*seat.snapshot).collect();
+        let request = work.scheduler_request(&self.parts.share);
+        let nodes: Vec<&NodeSnapshot> = board.seats.iter().map(|seat| &*seat.snapshot).collect();
         let plan = match eru_scheduler::plan(&nodes, &request) {
             Ok(plan) => plan,
             Err(refusal) => {
@@ -165,10 +166,10 @@ impl Planner {
     /// Makes the placements of a plan. Instances beyond the plan (of FILL, planned again) are not needed any more.
     fn place(&mut self, work: &mut Work, plan: &Plan, open: Vec<u32>, board: &mut Board) {
         let now = now_ms();
-        let nodes = plan.assignments.iter().flat_map(|a| std::iter::repeat_n(&a.node, a.count as usize));
+        let each = plan.assignments.iter().flat_map(|a| plan.allotments(a).into_iter().map(|held| (&a.node, held)));
         let mut open = open.into_iter();
-        for (node, seq) in nodes.zip(&mut open) {
-            let pod = &board.seats[node].snapshot.pod;
+        for ((node, allotment), seq) in each.zip(&mut open) {
+            let pod = board.get(node).expect("a plan names nodes of the board").snapshot.pod.clone();
             let (name, held) = self.name(&work.job);
             let request = &work.job.request;
             let mut spec = request.spec.clone();
@@ -177,11 +178,11 @@ impl Planner {
             spec.labels.set(COREID, self.parts.core_id.as_str());
             let placement = Versioned::new(Placement {
                 name,
-                pod: pod.clone(),
+                pod,
                 node: node.clone(),
                 state: PlacementState::Planned,
-                resources: plan.resources,
-                allotment: request.allotment.clone(),
+                resources: plan.demand.resources,
+                allotment: Allotment::clone(&allotment),
                 spec,
                 engine_id: None,
                 core: self.parts.instance.clone(),

@@ -9,7 +9,7 @@ use eru_scheduler::{Fault, NodeSnapshot, Plan, Request};
 /// # Cost
 /// Grows with the nodes that the plan names, not with those of the board.
 pub(super) fn check(plan: &Plan, board: &Board, request: &Request) -> Result<()> {
-    let named = plan.assignments.iter().filter_map(|assignment| board.seats.get(&assignment.node));
+    let named = plan.assignments.iter().filter_map(|assignment| board.get(&assignment.node));
     let nodes: Vec<&NodeSnapshot> = named.map(|seat| &*seat.snapshot).collect();
     let faults = eru_scheduler::lint(plan, &nodes, request);
     if faults.is_empty() {
@@ -25,46 +25,50 @@ mod tests {
     use super::*;
     use crate::cluster::planner::snapshots::{Basis, Seat};
     use eru_kv::Revision;
-    use eru_scheduler::{Content, NodeFilter, Quantities, Readiness, Strategy};
-    use eru_types::{AppName, CpuQuota, EntrypointName, Labels, MemoryBytes, NodeName, PodName, Resources};
+    use eru_scheduler::{Content, Free, NodeFilter, Parts, Quantities, Readiness, Share, Strategy};
+    use eru_types::{AppName, CpuQuota, Demand, EntrypointName, Labels, MemoryBytes, NodeName, PodName, Resources};
     use std::sync::Arc;
 
     #[test]
     fn a_plan_that_overbooks_or_names_a_stranger_is_refused() {
         let quantities = |memory| Quantities { cpu: CpuQuota(0), memory: MemoryBytes(memory), storage: MemoryBytes(0) };
-        let name = |name: &str| NodeName::new(name).unwrap();
-        let snapshot = NodeSnapshot {
-            name: name("n0"),
+        let snapshot = |name: &str, used| NodeSnapshot {
+            name: NodeName::new(name).unwrap(),
             pod: PodName::new("p").unwrap(),
             labels: Labels::default(),
             runs_images: true,
             runs_commands: false,
             readiness: Readiness::Ready,
             total: quantities(4),
-            used: quantities(2),
+            used: quantities(used),
+            parts: Arc::new(Parts::default()),
+            free: Arc::new(Free::default()),
             counts: Default::default(),
         };
-        let mut board = Board::default();
-        let basis = Basis { version: Revision(1), record: Revision(1) };
-        board.seats.insert(name("n0"), Seat { snapshot: Arc::new(snapshot), basis });
-        let request = |count| Request {
+        let board = |name: &str, used| {
+            let basis = Basis { version: Revision(1), record: Revision(1) };
+            Board { seats: vec![Seat { snapshot: Arc::new(snapshot(name, used)), basis }] }
+        };
+        let resources = Resources { memory_request: MemoryBytes(1), ..Resources::default() };
+        let request = Request {
             app: AppName::new("a").unwrap(),
             entrypoint: EntrypointName::new("web").unwrap(),
             filter: NodeFilter::default(),
             content: Content::Image,
-            resources: Resources { memory_request: MemoryBytes(1), ..Resources::default() },
-            count,
+            demand: Arc::new(Demand::new(resources, false, vec![], vec![]).unwrap()),
+            share: Share::default(),
+            count: 3,
             nodes_limit: 0,
             strategy: Strategy::Auto,
+            spread_label: String::new(),
+            node_max: 0,
         };
-        let plan = |node: &str, count| Plan {
-            assignments: vec![eru_scheduler::Assignment { node: name(node), count }],
-            resources: request(count).resources,
-        };
-        check(&plan("n0", 2), &board, &request(2)).unwrap();
-        for (plan, part) in [(plan("n0", 3), "node n0 is overbooked: memory"), (plan("n9", 3), "node n9 is not one of")]
+        let plan = eru_scheduler::plan(&[&snapshot("n0", 1)], &request).unwrap();
+        check(&plan, &board("n0", 1), &request).unwrap();
+        for (board, part) in
+            [(board("n0", 2), "node n0 is overbooked: memory"), (board("n9", 0), "node n0 is not one of")]
         {
-            let error = check(&plan, &board, &request(3)).unwrap_err();
+            let error = check(&plan, &board, &request).unwrap_err();
             assert!(matches!(error, Error::Internal(_)) && error.to_string().contains(part), "{error}");
         }
     }

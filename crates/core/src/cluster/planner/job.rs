@@ -6,7 +6,7 @@ use crate::{
 };
 use bytes::Bytes;
 use eru_kv::{Guard, Revision};
-use eru_scheduler::{Refusal, Request, Strategy};
+use eru_scheduler::{Refusal, Request, Share, Strategy};
 use eru_types::NodeName;
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -112,17 +112,20 @@ impl Work {
     }
 
     /// What the scheduler is asked for the instances that are open.
-    pub(super) fn scheduler_request(&self) -> Request {
+    pub(super) fn scheduler_request(&self, share: &Share) -> Request {
         let request = &self.job.request;
         let mut asked = Request {
             app: request.app.clone(),
             entrypoint: request.entrypoint.clone(),
             filter: request.filter.clone(),
             content: request.content,
-            resources: request.resources,
+            demand: request.demand.clone(),
+            share: *share,
             count: request.count,
             nodes_limit: request.nodes_limit,
             strategy: self.job.strategy,
+            spread_label: request.spread_label.clone(),
+            node_max: request.node_max,
         };
         if let Some(open) = &self.open {
             match self.job.strategy {

@@ -28,6 +28,7 @@ pub(crate) use snapshots::snapshot;
 use super::{fence::Fences, locks::Locks};
 use crate::{cache::Cache, fault::Faults};
 use eru_kv::Kv;
+use eru_scheduler::Share;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -50,6 +51,8 @@ pub(crate) struct Parts {
     pub(crate) instance: String,
     /// The cluster that workloads are labelled with.
     pub(crate) core_id: String,
+    /// How cores are cut.
+    pub(crate) share: Share,
     /// Idents are drawn from it.
     pub(crate) seed: u64,
 }

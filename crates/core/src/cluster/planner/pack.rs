@@ -113,7 +113,7 @@ pub(super) fn pack(works: &[Work], board: &Board) -> Vec<Chunk> {
     // Which chunk claims a deploy's op key.
     let mut claimed_in: BTreeMap<usize, usize> = BTreeMap::new();
     for (node, items) in by_node {
-        let Some(seat) = board.seats.get(node) else { continue };
+        let Some(seat) = board.get(node) else { continue };
         let bytes = items.iter().map(|at| size(works, *at)).sum();
         let last = chunks.last().expect("there is always one");
         if !last.items.is_empty() && !last.fits(items.len(), bytes) {

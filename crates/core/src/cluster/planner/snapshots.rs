@@ -5,9 +5,9 @@ use crate::{
     record::Placement,
 };
 use eru_kv::Revision;
-use eru_scheduler::{NodeSnapshot, Quantities, Readiness};
+use eru_scheduler::{Free, NodeSnapshot, Parts, Quantities, Readiness};
 use eru_types::{CpuQuota, NodeName};
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 /// What a plan for a node is guarded by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,47 +25,57 @@ pub(super) struct Seat {
     pub(super) basis: Basis,
 }
 
-/// All nodes of one round.
+/// All nodes of one round, by name.
 #[derive(Default)]
 pub(super) struct Board {
-    pub(super) seats: HashMap<NodeName, Seat>,
+    pub(super) seats: Vec<Seat>,
 }
 
 impl Board {
+    /// The seat of a node.
+    pub(super) fn get(&self, node: &NodeName) -> Option<&Seat> {
+        self.index(node).map(|index| &self.seats[index])
+    }
+
+    fn index(&self, node: &NodeName) -> Option<usize> {
+        self.seats.binary_search_by(|seat| seat.snapshot.name.cmp(node)).ok()
+    }
+
     /// Puts a placement onto its node.
     pub(super) fn take(&mut self, placement: &Placement) {
-        if let Some(seat) = self.seats.get_mut(&placement.node) {
-            let snapshot = Arc::make_mut(&mut seat.snapshot);
-            snapshot.take(placement.app(), placement.entrypoint(), &placement.resources, 1);
+        if let Some(index) = self.index(&placement.node) {
+            let snapshot = Arc::make_mut(&mut self.seats[index].snapshot);
+            snapshot.take(placement.app(), placement.entrypoint(), &placement.resources, &placement.allotment);
         }
     }
 }
 
-/// Snapshots by node, each with the view that it was made from.
+/// Snapshots by name, each with the view that it was made from.
 #[derive(Default)]
 pub(super) struct Snapshots {
-    made: HashMap<NodeName, (Arc<NodeView>, Arc<NodeSnapshot>)>,
+    made: Vec<(Arc<NodeView>, Arc<NodeSnapshot>)>,
 }
 
 impl Snapshots {
-    /// The board of `views`.
+    /// The board of `views`, which are ordered by name, as those of the last time were.
+    ///
+    /// # Cost
+    /// One step a node; a snapshot is only made anew of a node that has changed.
     pub(super) fn board(&mut self, views: Vec<Arc<NodeView>>) -> Board {
-        if self.made.len() > views.len() * 2 + 16 {
-            self.made.clear();
-        }
-        let mut board = Board::default();
+        debug_assert!(views.is_sorted_by(|a, b| a.name() < b.name()), "the cache orders nodes by name");
+        let mut before = std::mem::take(&mut self.made).into_iter().peekable();
+        self.made.reserve(views.len());
+        let mut board = Board { seats: Vec::with_capacity(views.len()) };
         for view in views {
-            let name = view.name().clone();
-            let basis = Basis { version: view.version_revision, record: view.record_revision };
-            let snapshot = match self.made.get(&name) {
-                Some((of, snapshot)) if Arc::ptr_eq(of, &view) => snapshot.clone(),
-                _ => {
-                    let snapshot = Arc::new(snapshot(&view));
-                    self.made.insert(name.clone(), (view, snapshot.clone()));
-                    snapshot
-                }
+            while before.next_if(|(of, _)| of.name() < view.name()).is_some() {}
+            let made = before.next_if(|(of, _)| Arc::ptr_eq(of, &view) || of.name() == view.name());
+            let snapshot = match made {
+                Some((of, snapshot)) if Arc::ptr_eq(&of, &view) => snapshot,
+                _ => Arc::new(snapshot(&view)),
             };
-            board.seats.insert(name, Seat { snapshot, basis });
+            let basis = Basis { version: view.version_revision, record: view.record_revision };
+            self.made.push((view, snapshot.clone()));
+            board.seats.push(Seat { snapshot, basis });
         }
         board
     }
@@ -81,6 +91,7 @@ pub(crate) fn snapshot(view: &NodeView) -> NodeSnapshot {
         NodeState::Unwatched => Readiness::Unwatched,
         NodeState::Lost => Readiness::Lost,
     };
+    let parts = Parts::new(&record.cpu, &record.numa, &record.numa_memory, &record.volumes);
     NodeSnapshot {
         name: record.name.clone(),
         pod: record.pod.clone(),
@@ -98,6 +109,8 @@ pub(crate) fn snapshot(view: &NodeView) -> NodeSnapshot {
             memory: view.used.memory_request,
             storage: view.used.storage_request,
         },
+        free: Arc::new(Free::new(&parts, &view.parts)),
+        parts: Arc::new(parts),
         counts: view.counts.clone(),
     }
 }

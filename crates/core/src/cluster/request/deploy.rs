@@ -12,7 +12,7 @@ use crate::{
 use eru_api::pb;
 use eru_runtime::SentFile;
 use eru_scheduler::{Content, NodeFilter, Strategy};
-use eru_types::{Allotment, AppName, EntrypointName, Labels, NodeName, PodName, Resources, limits::DEPLOY_COUNT_MAX};
+use eru_types::{Allotment, AppName, Demand, EntrypointName, Labels, NodeName, PodName, Resources, limits::DEPLOY_COUNT_MAX};
 use prost::Message;
 use sha1::{Digest, Sha1};
 use std::sync::Arc;
@@ -41,8 +41,14 @@ pub struct DeployRequest {
     pub spec: WorkloadSpec,
     /// What each instance takes.
     pub resources: Resources,
-    /// Volumes that each instance mounts; nothing of them is chosen by the scheduler.
+    /// Volumes that each instance mounts; which devices the scheduled ones are on is decided by the plan.
     pub allotment: Allotment,
+    /// The same two as the scheduler takes them.
+    pub demand: Arc<Demand>,
+    /// The label of the nodes whose values the instances are spread over; empty = none.
+    pub spread_label: String,
+    /// Most instances of the app's entrypoint on one node; 0 = no limit.
+    pub node_max: u32,
     /// Files that each instance gets before it is started. They are kept nowhere: who dies before they are in place leaves
     /// a workload that is undone.
     pub files: Arc<[SentFile]>,
@@ -120,7 +126,7 @@ impl DeployRequest {
         let count = if spread == Spread::Dummy { 1 } else { count(options.count)? };
         let entrypoint_name = entrypoint::name(&entrypoint.name)?;
         let spec = spec::spec(options, entrypoint)?;
-        let (resources, allotment) = resources::given(options.resource_opts.as_ref())?;
+        let demand = resources::given(options.resource_opts.as_ref())?;
         let content = if options.image.is_empty() { Content::Command } else { Content::Image };
         if deploys && content == Content::Command && spec.command.is_empty() {
             let text = "image is empty, and so is the entrypoint's command: give one of them".to_owned();
@@ -135,8 +141,16 @@ impl DeployRequest {
             filter: node_filter(options, pod)?,
             content,
             spec,
-            resources,
-            allotment,
+            resources: demand.resources,
+            allotment: Allotment {
+                volumes_request: demand.volumes_request.clone(),
+                volumes_limit: demand.volumes_limit.clone(),
+                ..Allotment::default()
+            },
+            demand: Arc::new(demand),
+            spread_label: spread_label(&options.spread_label)?,
+            node_max: u32::try_from(options.max_per_node)
+                .map_err(|_| Error::Invalid(format!("max_per_node must be 0 or more, got {}", options.max_per_node)))?,
             files: files::files(&options.data, &options.modes, &options.owners)?.into(),
             ignores_hook: options.ignore_hook,
             debug: options.debug,
@@ -167,6 +181,14 @@ fn spread(strategy: i32) -> Result<Spread> {
         Ok(Wire::Dummy) => Spread::Dummy,
         Err(_) => return Err(Error::Invalid(format!("deploy method not support yet: {strategy}"))),
     })
+}
+
+fn spread_label(key: &str) -> Result<String> {
+    if !key.is_empty() {
+        // What no node can carry is a slip, and would otherwise read as "no node has it".
+        Labels::new([(key.to_owned(), String::new())].into())?;
+    }
+    Ok(key.to_owned())
 }
 
 fn count(count: i32) -> Result<u32> {

@@ -76,7 +76,7 @@ fn the_original_texts() {
 #[test]
 fn bounds_are_named_and_values_quoted() {
     type Change = fn(&mut pb::DeployOptions);
-    let cases: [(Change, &str); 54] = [
+    let cases: [(Change, &str); 56] = [
         (|o| o.count = 10_001, "count must be between 1 and 10000, got 10001"),
         (|o| o.name = "../x".into(), "app name must be"),
         (|o| o.image = "A/B".into(), "image: \"A/B\""),
@@ -97,31 +97,36 @@ fn bounds_are_named_and_values_quoted() {
         (|o| o.deploy_strategy = 7, "deploy method not support yet"),
         (|o| resource(o).cpu_quota_limit = f64::NAN, "resource_opts.cpu_quota_limit must be 0 to 4096 cores"),
         (|o| resource(o).storage_request = -1, "bad `Storage` value"),
-        (|o| resource(o).cpu_bind = true, "cpu_bind is not available in this version"),
-        (|o| resource(o).volumes_limit = vec!["AUTO:/d:rw:1".into()], "volumes_limit: AUTO volumes are not available"),
+        (|o| resource(o).cpu_bind = true, "unlimited request with bind: bad `CPU` value"),
+        (|o| o.max_per_node = -1, "max_per_node must be 0 or more, got -1"),
+        (|o| o.spread_label = "a=b".into(), "labels: key must be"),
+        (
+            |o| resource(o).volumes_limit = vec!["AUTO:/d:rwm".into()],
+            "volumes_limit: invalid volume, monopoly volume must",
+        ),
         (|o| resource(o).volumes_limit = vec!["/a:b".into()], "volumes_limit: invalid volume, dest must be provided"),
-        (|o| resource(o).volumes_limit = vec!["/a:/b".into(), "/c:/b".into()], "volumes_limit: two volumes at /b"),
+        (|o| resource(o).volumes_limit = vec!["/a:/b".into(), "/c:/b".into()], "volumes: target \"/b\" is given twice"),
         (
             |o| resource(o).volumes_limit = (0..33).map(|i| format!("/a:/b{i}")).collect(),
-            "volumes_limit: 33 volumes (at most 32)",
+            "volumes_limit: at most 32 volumes, got 33",
         ),
         (
             |o| resource(o).volumes_request = vec!["/a:/b".into()],
-            "different length of request and limit: bad `Volume` value: 1 requested, 0 limits",
+            "different length of request and limit: bad `Volume` value: 1 requests, 0 limits",
         ),
         (
             |o| {
                 resource(o).volumes_request = vec!["/a:/b:ro".into()];
                 resource(o).volumes_limit = vec!["/a:/b:rw".into()];
             },
-            "request and limit not match: bad `Volume` value: \"/a:/b:ro:0\" and \"/a:/b:rw:0\"",
+            "request and limit not match: \"/a:/b:ro:0\" and \"/a:/b:rw:0\" must have",
         ),
         (
             |o| {
                 resource(o).storage_limit = i64::MAX;
                 resource(o).volumes_limit = vec!["/a:/b:rw:1".into()];
             },
-            "storage: with the volumes it would be more than",
+            "storage: 9223372036854775807 bytes and the sizes of the volumes are together more than",
         ),
         (
             |o| hook(o).after_start = vec!["echo 'x".into()],

@@ -66,6 +66,7 @@ impl World {
             instance: instance.into(),
             core_id: "test".into(),
             faults,
+            share: eru_scheduler::Share::default(),
             seed,
         };
         let tasks = Tasks::start(tasks, &mut self.parts.lock());
