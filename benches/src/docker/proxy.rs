@@ -17,13 +17,24 @@ use tokio::{
     task::JoinHandle,
 };
 
+/// A call that is noted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Call {
+    /// A container is made.
+    Create,
+    /// It is started.
+    Start,
+}
+
 /// What was noted, and when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mark {
-    /// The first byte of a create went to the engine.
-    CreateSent(Duration),
-    /// The first byte of the answer to a start came from it.
-    StartAnswered(Duration),
+pub struct Mark {
+    /// The call.
+    pub call: Call,
+    /// Its first byte went to the engine; otherwise the first byte of its answer came from it.
+    pub sent: bool,
+    /// When.
+    pub at: Duration,
 }
 
 type Marks = Arc<Mutex<Vec<Mark>>>;
@@ -73,21 +84,26 @@ async fn serve(ours: UnixStream, engine: PathBuf, marks: Marks) {
     let Ok(theirs) = UnixStream::connect(engine).await else { return };
     let (our_read, our_write) = ours.into_split();
     let (their_read, their_write) = theirs.into_split();
-    // A connection carries one request at a time, so the next bytes after a start are its answer.
-    let starting = Arc::new(Mutex::new(false));
+    // A connection carries one request at a time, so the next bytes after a call are its answer.
+    let asked: Arc<Mutex<Option<Call>>> = Arc::default();
+    let note = move |marks: &Marks, call, sent| {
+        marks.lock().expect("no connection panics").push(Mark { call, sent, at: now() });
+    };
     let up = copy(our_read, their_write, {
-        let (marks, starting) = (marks.clone(), starting.clone());
+        let (marks, asked) = (marks.clone(), asked.clone());
         move |piece: &[u8]| {
-            if head_has(piece, b"/containers/create") {
-                marks.lock().expect("no connection panics").push(Mark::CreateSent(now()));
-            } else if head_has(piece, b"/start") {
-                *starting.lock().expect("no connection panics") = true;
-            }
+            let call = match () {
+                () if head_has(piece, b"/containers/create") => Call::Create,
+                () if head_has(piece, b"/start") => Call::Start,
+                () => return,
+            };
+            note(&marks, call, true);
+            *asked.lock().expect("no connection panics") = Some(call);
         }
     });
     let down = copy(their_read, our_write, move |_: &[u8]| {
-        if std::mem::take(&mut *starting.lock().expect("no connection panics")) {
-            marks.lock().expect("no connection panics").push(Mark::StartAnswered(now()));
+        if let Some(call) = asked.lock().expect("no connection panics").take() {
+            note(&marks, call, false);
         }
     });
     tokio::join!(up, down);
