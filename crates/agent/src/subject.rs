@@ -162,7 +162,8 @@ mod tests {
         known.learn("c1");
         all.learn("c1");
         // The labels; ours without the option, with it, and with it once core has said who it is.
-        let cases: [(&[(&str, &str)], [bool; 3]); 8] = [
+        type Case<'a> = (&'a [(&'a str, &'a str)], [bool; 3]);
+        let cases: [Case<'_>; 8] = [
             (&[], [false, false, false]),
             (&[("ERU", "1")], [true, false, false]),
             (&[("ERU", "0"), ("eru.nodename", "n1")], [false, false, false]),
