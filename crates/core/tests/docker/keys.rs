@@ -5,7 +5,7 @@ use eru_api::pb;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_key_arrives_on_docker() {
-    let Some(mut scene) = scene("keys").await else { return };
+    let Some(mut scene) = scene("keys", 1).await else { return };
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("f"), "from the node").unwrap();
     let mut options = scene.options();
@@ -16,10 +16,10 @@ async fn every_key_arrives_on_docker() {
     entry.log = Some(pb::LogOptions { r#type: "json-file".into(), config: [("max-size".into(), "1m".into())].into() });
     entry.hook = Some(pb::HookOptions {
         after_start: vec!["sh -c 'echo started as $APP_NAME; id -u'".into()],
-        before_stop: vec!["echo bye".into(), "false".into()],
+        before_stop: vec!["busybox echo bye".into(), "busybox false".into()],
         force: false,
     });
-    options.after_create = vec!["echo created".into()];
+    options.after_create = vec!["busybox echo created".into()];
     options.env = vec!["COLOUR=red and blue".into()];
     options.dns = vec!["10.1.1.1".into()];
     options.extra_hosts = vec!["db:10.1.2.3".into()];
@@ -39,7 +39,7 @@ async fn every_key_arrives_on_docker() {
     assert_eq!(scene.inside(id, "stat -c '%a %u %g' /etc/app/a.conf").await, "640 3 4");
     assert_eq!(scene.inside(id, "cat /proc/sys/net/core/somaxconn; ulimit -n; pwd").await, "512\n512\n/tmp");
     assert!(scene.inside(id, "cat /etc/hosts").await.contains("10.1.2.3\tdb"));
-    assert!(scene.inside(id, "cat /etc/resolv.conf").await.contains("nameserver 10.1.1.1"));
+    assert_eq!(scene.inspect(id, "{{.HostConfig.Dns}}").await, "[10.1.1.1]");
     let env = scene.inside(id, "env").await;
     for want in ["COLOUR=red and blue", "ERU_NODE_NAME=d1", "ERU_MEMORY=33554432", "ERU_WORKLOAD_SEQ=0", "ERU_NODE_IP="]
     {
@@ -58,14 +58,14 @@ async fn every_key_arrives_on_docker() {
     let stop = pb::ControlWorkloadOptions { ids: vec![id.to_owned()], r#type: "stop".into(), ..Default::default() };
     let mut answers = scene.core.client.control_workload(stop).await.unwrap().into_inner();
     let answer = answers.message().await.unwrap().unwrap();
-    let want = "bye\nbefore_stop \"false\": ended with exit code 1\n";
+    let want = "bye\nbefore_stop \"busybox false\": ended with exit code 1\n";
     assert_eq!((answer.error.as_str(), std::str::from_utf8(&answer.hook).unwrap()), ("", want));
     assert_eq!(scene.inspect(id, "{{.State.Running}}").await, "false");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_engine_refuses_is_told_and_leaves_nothing_on_docker() {
-    let Some(mut scene) = scene("refused").await else { return };
+    let Some(mut scene) = scene("refused", 2).await else { return };
     let mut absent = scene.options();
     absent.image = "127.0.0.1:1/eru/no-such:1".into();
     let message = scene.deploy(absent).await;

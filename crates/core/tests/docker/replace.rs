@@ -5,11 +5,11 @@ use eru_api::pb;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_for_one_on_docker() {
-    let Some(mut scene) = scene("replace").await else { return };
+    let Some(mut scene) = scene("replace", 3).await else { return };
     let mut options = scene.options();
     options.data = [("/data/a".to_owned(), "kept".into()), ("/data/sub/b".to_owned(), "too".into())].into();
     options.entrypoint.as_mut().unwrap().hook =
-        Some(pb::HookOptions { before_stop: vec!["echo bye".into()], ..Default::default() });
+        Some(pb::HookOptions { before_stop: vec!["busybox echo bye".into()], ..Default::default() });
     let old = scene.deploy(options).await;
     assert!(old.success, "{old:?}");
 
@@ -22,6 +22,9 @@ async fn one_for_one_on_docker() {
     assert_eq!(scene.containers().await, [old.id.clone()]);
     assert_eq!(scene.inspect(&old.id, "{{.State.Running}}").await, "true");
 
+    let address = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
+    let former = scene.inspect(&old.id, address).await;
+    assert!(former.starts_with("10.219.3."), "{former}");
     let options = pb::ReplaceOptions {
         deploy_opt: Some(pb::DeployOptions { networks: Default::default(), ..scene.options() }),
         networkinherit: true,
@@ -34,7 +37,8 @@ async fn one_for_one_on_docker() {
     let (create, removed) = (message.create.unwrap(), message.remove.unwrap());
     assert_eq!((removed.id.as_str(), removed.success, removed.hook.as_str()), (old.id.as_str(), true, "bye\n"));
     assert_eq!(scene.containers().await, [create.id.clone()]);
-    assert_eq!(scene.inspect(&create.id, "{{.HostConfig.NetworkMode}}").await, "bridge");
+    assert_eq!(scene.inspect(&create.id, "{{.HostConfig.NetworkMode}}").await, scene.network);
+    assert_eq!(scene.inspect(&create.id, address).await, former, "the address is taken over");
     assert_eq!(scene.inside(&create.id, "cat /kept/a /kept/sub/b").await, "kepttoo");
     let ids = pb::ListWorkloadsOptions::default();
     let mut listed = scene.core.client.list_workloads(ids).await.unwrap().into_inner();

@@ -1,4 +1,5 @@
-//! A core with the machine's Docker engine as its node, and an image out of nothing.
+//! A core with the machine's Docker engine as its node, an image out of nothing and a network of its own: the default one
+//! belongs to everybody.
 
 use crate::support::{TestCore, start};
 use eru_api::pb;
@@ -12,11 +13,13 @@ pub struct Scene {
     pub core: TestCore,
     pub docker: Docker,
     pub image: String,
+    pub network: String,
     label: String,
 }
 
-/// `None` where there is no engine, which is said; or no program for the image.
-pub async fn scene(test: &str) -> Option<Scene> {
+/// `None` where there is no engine, which is said; or no program for the image. Each test has a subnet of its own, as only
+/// those who chose a subnet may choose addresses in it.
+pub async fn scene(test: &str, subnet: u8) -> Option<Scene> {
     let docker = Docker::of_machine(test)?;
     if !Path::new(BUSYBOX).exists() {
         println!("skipped: {test}: no {BUSYBOX} to make an image of");
@@ -30,6 +33,9 @@ pub async fn scene(test: &str) -> Option<Scene> {
     std::fs::write(folder.path().join("Dockerfile"), text).unwrap();
     let image = format!("eru-core-{test}:{}", std::process::id());
     docker.run(&["build", "--quiet", "--tag", &image, &folder.path().display().to_string()]).await.unwrap();
+    let network = format!("eru-core-{test}-{}", std::process::id());
+    let subnet = format!("10.219.{subnet}.0/24");
+    docker.run(&["network", "create", "--subnet", &subnet, &network]).await.unwrap();
     let mut core = start().await.with_nodes(&[]).await;
     let node = pb::AddNodeOptions {
         nodename: "d1".into(),
@@ -41,16 +47,15 @@ pub async fn scene(test: &str) -> Option<Scene> {
     assert_eq!((node.runtime.as_str(), node.runs_images, node.state.as_str()), ("docker", true, "new"));
     assert!(node.init_memory > 0 && !node.init_cpu.is_empty(), "{node:?}");
     let label = format!("eru.coreid={}", core.handle.cluster.core_id);
-    Some(Scene { core, docker, image, label })
+    Some(Scene { core, docker, image, network, label })
 }
 
 impl Drop for Scene {
     fn drop(&mut self) {
         self.docker.remove_all(&self.label);
-        let _ = std::process::Command::new("docker")
-            .env("DOCKER_HOST", &self.docker.host)
-            .args(["image", "rm", "--force", &self.image])
-            .output();
+        for args in [&["network", "rm", &self.network][..], &["image", "rm", "--force", &self.image]] {
+            let _ = std::process::Command::new("docker").env("DOCKER_HOST", &self.docker.host).args(args).output();
+        }
     }
 }
 
@@ -66,7 +71,7 @@ impl Scene {
             }),
             podname: "p".into(),
             image: self.image.clone(),
-            networks: [("bridge".to_owned(), String::new())].into(),
+            networks: [(self.network.clone(), String::new())].into(),
             resource_opts: Some(pb::ResourceOptions { memory_limit: 32 << 20, ..Default::default() }),
             count: 1,
             ..Default::default()
