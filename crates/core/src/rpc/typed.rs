@@ -86,8 +86,8 @@ pub(super) struct Keyboard {
     pub(super) terminal: bool,
 }
 
-/// Passes on what is typed, in a task of its own, so that output that nobody reads does not hold up input. It ends with the
-/// messages, whose end is the end of the input; or when the guard is dropped, which is hanging up. `first` may hold input
+/// Passes on what is typed, in a task of its own, so that output that nobody reads does not hold up input. The end of the
+/// messages is the end of the input; it hangs up when they break off, or when the guard is dropped. `first` may hold input
 /// already.
 pub(super) fn pass_on<M: Into<Typed> + Send + 'static>(
     cluster: &Arc<Cluster>,
@@ -109,9 +109,13 @@ pub(super) fn pass_on<M: Into<Typed> + Send + 'static>(
             }
             return;
         };
-        tokio::select! {
-            () = over.cancelled() => {}
-            () = keyboard.type_all(first, messages) => {}
+        let is_gone = tokio::select! {
+            () = over.cancelled() => true,
+            is_gone = keyboard.type_all(first, messages) => is_gone,
+        };
+        if !is_gone {
+            // Who has said everything still listens.
+            over.cancelled().await;
         }
         // What does not take it in time has other reasons to end: its engine lets go of it.
         let _ = tokio::time::timeout(HANG_UP_PATIENCE, keyboard.hang_up()).await;
@@ -125,11 +129,12 @@ async fn drain<M>(mut messages: impl Stream<Item = Result<M, tonic::Status>> + U
 }
 
 impl Keyboard {
+    /// Everything that is typed. Answers whether the client is gone, as opposed to having said everything.
     async fn type_all<M: Into<Typed>>(
         &mut self,
         first: Typed,
         mut messages: impl Stream<Item = Result<M, tonic::Status>> + Unpin,
-    ) {
+    ) -> bool {
         let mut resizing: Option<BoxFuture<'static, ()>> = None;
         let mut next = Some(first);
         while let Some(message) = next {
@@ -144,7 +149,6 @@ impl Keyboard {
                     }
                 }
             }
-            // An error is the end of the connection, and so of the input.
             let mut reading = messages.next();
             let read = match resizing.as_mut() {
                 None => reading.await,
@@ -156,12 +160,17 @@ impl Keyboard {
                     }
                 },
             };
-            next = read.and_then(Result::ok).map(Into::into);
+            next = match read {
+                Some(Ok(message)) => Some(message.into()),
+                Some(Err(_)) => return true,
+                None => None,
+            };
         }
         self.close().await;
         if let Some(resize) = resizing {
             resize.await;
         }
+        false
     }
 
     async fn write(&mut self, data: &[u8]) {
@@ -177,9 +186,13 @@ impl Keyboard {
     }
 
     async fn close(&mut self) {
-        if let Some(mut input) = self.input.take() {
+        if let Some(input) = &mut self.input {
             // What cannot be ended has ended.
             let _ = input.shutdown().await;
+        }
+        // A terminal takes an interrupt even then.
+        if !self.terminal {
+            self.input = None;
         }
     }
 
@@ -200,6 +213,7 @@ impl Keyboard {
             self.write(&[INTERRUPT]).await;
         }
         self.close().await;
+        self.input = None;
     }
 }
 
