@@ -19,7 +19,7 @@ async fn one_for_one_on_docker() {
     let message = scene.replace(pb::ReplaceOptions { deploy_opt: Some(bad), ..Default::default() }).await;
     let (create, removed) = (message.create.unwrap(), message.remove.unwrap());
     assert!(message.error.contains("/no/such/program") && !create.success && !removed.success, "{}", message.error);
-    assert_eq!(scene.containers().await, [old.id.clone()]);
+    assert_eq!(scene.containers().await, std::slice::from_ref(&old.id));
     assert_eq!(scene.inspect(&old.id, "{{.State.Running}}").await, "true");
 
     let address = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
@@ -36,7 +36,7 @@ async fn one_for_one_on_docker() {
     assert_eq!(message.error, "");
     let (create, removed) = (message.create.unwrap(), message.remove.unwrap());
     assert_eq!((removed.id.as_str(), removed.success, removed.hook.as_str()), (old.id.as_str(), true, "bye\n"));
-    assert_eq!(scene.containers().await, [create.id.clone()]);
+    assert_eq!(scene.containers().await, std::slice::from_ref(&create.id));
     assert_eq!(scene.inspect(&create.id, "{{.HostConfig.NetworkMode}}").await, scene.network);
     assert_eq!(scene.inspect(&create.id, address).await, former, "the address is taken over");
     assert_eq!(scene.inside(&create.id, "cat /kept/a /kept/sub/b").await, "kepttoo");
