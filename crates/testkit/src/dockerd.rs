@@ -6,11 +6,13 @@
 use crate::{Daemon, docker::Docker, eventually};
 use anyhow::{Context, Result, ensure};
 use std::{
+    io::Write,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     time::Duration,
 };
 
+const PROGRAM: &str = "/usr/sbin/dockerd";
 /// A daemon answers within seconds; its containerd is waited for on a busy machine.
 const READY: Duration = Duration::from_secs(60);
 
@@ -24,6 +26,21 @@ pub struct OwnDockerd {
 }
 
 impl OwnDockerd {
+    /// Whether one can be started: by root, where it is installed. If not, a line names `test`, or with
+    /// `ERU_REQUIRE_DOCKER` it is a failure.
+    ///
+    /// # Panics
+    /// When it is required and impossible.
+    pub fn is_possible(test: &str) -> bool {
+        let possible = rustix::process::geteuid().is_root() && Path::new(PROGRAM).exists();
+        let required = std::env::var_os("ERU_REQUIRE_DOCKER").is_some();
+        assert!(possible || !required, "a daemon of the test's own is required: run as root, with {PROGRAM} installed");
+        if !possible {
+            let _ = writeln!(std::io::stderr(), "skipped: {test}: it starts a {PROGRAM} of its own, as root");
+        }
+        possible
+    }
+
     /// Starts one in `folder`, whose path must be short: a socket's is at most 107 bytes.
     ///
     /// # Errors
@@ -40,7 +57,7 @@ impl OwnDockerd {
             "--iptables=false".into(),
             "--live-restore".into(),
         ];
-        let daemon = Daemon::start(Path::new("/usr/sbin/dockerd"), args, folder.join("dockerd.log"))?;
+        let daemon = Daemon::start(Path::new(PROGRAM), args, folder.join("dockerd.log"))?;
         let mut own = Self { docker, daemon, folder: folder.to_owned(), _bridge: bridge };
         own.ready().await?;
         Ok(own)
@@ -130,13 +147,25 @@ fn end_containerd(folder: &Path) {
     let _ = std::fs::remove_file(file);
 }
 
+/// A daemon that was killed leaves mounts behind, and its folder could not be deleted.
+fn unmount(folder: &Path) {
+    let mounts = std::fs::read_to_string("/proc/mounts").unwrap_or_default();
+    let inside =
+        mounts.lines().filter_map(|line| line.split(' ').nth(1)).filter(|path| Path::new(path).starts_with(folder));
+    let inside: Vec<&str> = inside.collect();
+    // What was mounted last is on top.
+    for path in inside.into_iter().rev() {
+        let _ = Command::new("umount").args(["--lazy", path]).stderr(Stdio::null()).status();
+    }
+}
+
 impl Drop for OwnDockerd {
     fn drop(&mut self) {
         if self.docker.answers() {
             self.docker.remove_all("ERU=1");
             let stop = Command::new("kill").arg(self.daemon.pid().to_string()).status();
             if stop.is_ok_and(|status| status.success()) {
-                // It ends its containerd and unmounts what it mounted.
+                // It ends its containerd and unmounts most of what it mounted.
                 for _ in 0..500 {
                     if self.daemon.still_runs().is_err() {
                         break;
@@ -144,9 +173,9 @@ impl Drop for OwnDockerd {
                     std::thread::sleep(Duration::from_millis(20));
                 }
             }
-        } else {
-            let _ = self.daemon.kill9();
-            end_containerd(&self.folder);
         }
+        let _ = self.daemon.kill9();
+        end_containerd(&self.folder);
+        unmount(&self.folder);
     }
 }
