@@ -26,11 +26,11 @@ fn main() -> Result<()> {
     match words.as_slice() {
         ["test"] => {
             let services = services::ensure()?;
-            steps::test(&[])?;
+            steps::test(true, &[])?;
             drop(services);
             Ok(())
         }
-        ["test", "--no-root"] => steps::test(&services::missing()),
+        ["test", "--no-root"] => steps::test(false, &services::missing()),
         ["images"] => images::run(images::Profile::Release),
         ["images", "--debug"] => images::run(images::Profile::Debug),
         ["bench", names @ ..] => steps::bench(names),

@@ -26,15 +26,15 @@ pub struct OwnDockerd {
 }
 
 impl OwnDockerd {
-    /// Whether one can be started: by root, where it is installed. If not, a line names `test`, or with
-    /// `ERU_REQUIRE_DOCKER` it is a failure.
+    /// Whether one can be started: by root, where it is installed. If not, a line names `test`; missing while
+    /// `ERU_REQUIRE_DOCKER` is set, it is a failure.
     ///
     /// # Panics
-    /// When it is required and impossible.
+    /// When it is required and missing.
     pub fn is_possible(test: &str) -> bool {
-        let possible = rustix::process::geteuid().is_root() && Path::new(PROGRAM).exists();
-        let required = std::env::var_os("ERU_REQUIRE_DOCKER").is_some();
-        assert!(possible || !required, "a daemon of the test's own is required: run as root, with {PROGRAM} installed");
+        let is_there = Path::new(PROGRAM).exists();
+        assert!(is_there || std::env::var_os("ERU_REQUIRE_DOCKER").is_none(), "{PROGRAM} is required but missing");
+        let possible = is_there && rustix::process::geteuid().is_root();
         if !possible {
             let _ = writeln!(std::io::stderr(), "skipped: {test}: it starts a {PROGRAM} of its own, as root");
         }
