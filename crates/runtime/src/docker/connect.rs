@@ -7,14 +7,13 @@ use hyper_util::{
     client::legacy::connect::{Connected, Connection},
     rt::TokioIo,
 };
+use parking_lot::Mutex;
 use rustix::net::sockopt;
 use std::{
     io,
+    net::IpAddr,
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicI32, Ordering},
-    },
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -35,7 +34,16 @@ const KEEPALIVE_PROBES: u32 = 3;
 #[derive(Debug, Clone)]
 pub(super) struct Connector {
     endpoint: Arc<Endpoint>,
-    peer: Arc<AtomicI32>,
+    peer: Arc<Mutex<Peer>>,
+}
+
+/// Who answered last.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Peer {
+    /// The process that listens on the Unix socket, as the kernel tells it; `None` where it lives in another namespace.
+    pub(super) pid: Option<i32>,
+    /// The address of the host.
+    pub(super) address: Option<IpAddr>,
 }
 
 impl Connector {
@@ -48,22 +56,22 @@ impl Connector {
         &self.endpoint
     }
 
-    /// The process that listens on the Unix socket, as the kernel tells it; `None` before the first connection and where
-    /// it lives in another namespace.
-    pub(super) fn peer(&self) -> Option<i32> {
-        Some(self.peer.load(Ordering::Relaxed)).filter(|pid| *pid > 0)
+    /// Who answered last; nothing is known before the first connection.
+    pub(super) fn peer(&self) -> Peer {
+        *self.peer.lock()
     }
 
     async fn connect(self) -> io::Result<Wire> {
         match &*self.endpoint {
             Endpoint::Unix(path) => {
                 let stream = UnixStream::connect(path).await?;
-                let pid = stream.peer_cred().ok().and_then(|c| c.pid());
-                self.peer.store(pid.unwrap_or(0), Ordering::Relaxed);
+                let pid = stream.peer_cred().ok().and_then(|c| c.pid()).filter(|pid| *pid > 0);
+                *self.peer.lock() = Peer { pid, address: None };
                 Ok(Wire(Box::pin(stream)))
             }
             Endpoint::Tcp { host, port, tls } => {
                 let stream = TcpStream::connect((host.as_str(), *port)).await?;
+                *self.peer.lock() = Peer { pid: None, address: Some(stream.peer_addr()?.ip()) };
                 stream.set_nodelay(true)?;
                 sockopt::set_socket_keepalive(&stream, true)?;
                 sockopt::set_tcp_keepidle(&stream, KEEPALIVE_IDLE)?;
@@ -143,5 +151,21 @@ impl AsyncWrite for Wire {
 
     fn is_write_vectored(&self) -> bool {
         self.0.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::Ipv4Addr;
+
+    #[tokio::test]
+    async fn a_host_that_has_a_name_has_the_address_that_answered() {
+        let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let connector = Connector::new(Endpoint::Tcp { host: "localhost".into(), port, tls: None });
+        assert_eq!(connector.peer(), Peer::default());
+        connector.clone().connect().await.unwrap();
+        assert_eq!(connector.peer().address, Some(Ipv4Addr::LOCALHOST.into()));
     }
 }

@@ -55,7 +55,7 @@ impl Facts {
         Self {
             logging_driver: info.logging_driver.clone(),
             limits_storage,
-            open_files_max: open_files_max(connector.peer()),
+            open_files_max: open_files_max(connector.peer().pid),
         }
     }
 }
@@ -77,14 +77,15 @@ fn hard_open_files(limits: &str) -> Option<u64> {
     line.split_whitespace().nth(1)?.parse().ok()
 }
 
-/// The address that workloads on the machine's own network are shown with.
-pub(super) fn host_address(options: &DockerOptions, endpoint: &Endpoint) -> IpAddr {
-    let here = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    match (options.host_address, endpoint) {
-        (Some(address), _) => address,
-        (None, Endpoint::Unix(_)) => primary_address().unwrap_or(here),
-        (None, Endpoint::Tcp { host, .. }) => host.parse().unwrap_or(here),
-    }
+/// The address that workloads on the machine's own network are shown with. Not kept: a machine may get another one, or its
+/// first one after us.
+pub(super) fn host_address(options: &DockerOptions, connector: &Connector) -> IpAddr {
+    let found = match (options.host_address, connector.endpoint()) {
+        (Some(address), _) => Some(address),
+        (None, Endpoint::Unix(_)) => primary_address(),
+        (None, Endpoint::Tcp { .. }) => connector.peer().address,
+    };
+    found.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
 }
 
 /// The address that packets to elsewhere leave with; none are sent.

@@ -2,6 +2,7 @@
 
 use super::{
     call::Call,
+    connect::Peer,
     events::Gaps,
     facts::{self, DaemonInfo, Facts},
     fault::Fault,
@@ -15,12 +16,7 @@ use bytes::Bytes;
 use eru_types::{EngineId, ExitStatus, Labels, WorkloadName};
 use futures::stream::BoxStream;
 use parking_lot::Mutex;
-use std::{
-    fmt,
-    net::IpAddr,
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
 
 /// A Docker daemon. Cheap to make: the first call connects. Clones share their connections.
 #[derive(Clone)]
@@ -28,13 +24,12 @@ pub struct Docker {
     pub(super) options: DockerOptions,
     pub(super) transport: Transport,
     pub(super) gaps: Arc<Gaps>,
-    host_address: OnceLock<IpAddr>,
     known: Arc<Mutex<Option<Known>>>,
 }
 
-/// The facts of the daemon of that generation.
+/// The facts of a daemon, and which one it was.
 struct Known {
-    generation: u64,
+    daemon: (u64, Peer),
     facts: Arc<Facts>,
 }
 
@@ -45,7 +40,7 @@ impl Docker {
     /// [`Error::Invalid`] for an endpoint or certificates that are none, by name.
     pub fn connect(options: DockerOptions) -> Result<Self> {
         let transport = Transport::new(Endpoint::new(&options)?, options.answer_within);
-        Ok(Self { options, transport, gaps: Arc::default(), host_address: OnceLock::new(), known: Arc::default() })
+        Ok(Self { options, transport, gaps: Arc::default(), known: Arc::default() })
     }
 
     /// Where it is.
@@ -55,13 +50,13 @@ impl Docker {
 
     /// The address that workloads on the machine's own network are shown with.
     pub(super) fn host_address(&self) -> IpAddr {
-        *self.host_address.get_or_init(|| facts::host_address(&self.options, self.transport.connector().endpoint()))
+        facts::host_address(&self.options, self.transport.connector())
     }
 
     /// What a create must know. One round trip for each daemon that answers.
     pub(super) async fn facts(&self) -> Result<Arc<Facts>> {
-        if let Some(Known { generation, facts }) = &*self.known.lock()
-            && *generation == self.transport.generation()
+        if let Some(Known { daemon, facts }) = &*self.known.lock()
+            && *daemon == self.daemon()
         {
             return Ok(facts.clone());
         }
@@ -72,8 +67,13 @@ impl Docker {
     /// Remembers what was found out of the daemon that answers now.
     pub(super) fn learn(&self, facts: Facts) -> Arc<Facts> {
         let facts = Arc::new(facts);
-        *self.known.lock() = Some(Known { generation: self.transport.generation(), facts: facts.clone() });
+        *self.known.lock() = Some(Known { daemon: self.daemon(), facts: facts.clone() });
         facts
+    }
+
+    /// Which daemon answers now, as far as that can be told.
+    fn daemon(&self) -> (u64, Peer) {
+        (self.transport.generation(), self.transport.connector().peer())
     }
 
     async fn daemon_info(&self) -> Result<DaemonInfo> {
