@@ -5,6 +5,9 @@ use eru_types::{EngineId, name::excerpt};
 use http::StatusCode;
 use std::{fmt, time::Duration};
 
+/// Longest text of a refusal that is kept, in bytes: that of a start that failed names every program it went through.
+const REFUSAL_BYTES_MAX: usize = 4096;
+
 /// An exchange that did not bring what it was for.
 #[derive(Debug)]
 pub(super) enum Fault {
@@ -12,7 +15,7 @@ pub(super) enum Fault {
     Unreachable(String),
     /// No answer in time.
     Late(Duration),
-    /// The daemon said no.
+    /// The daemon said no. Its words are on one line, without control characters.
     Refused { status: StatusCode, message: String },
     /// An answer that is none.
     Nonsense(String),
@@ -21,6 +24,21 @@ pub(super) enum Fault {
 }
 
 impl Fault {
+    /// The daemon said no, in these words.
+    pub(super) fn refused(status: StatusCode, words: &str) -> Self {
+        let mut message = String::new();
+        for character in words.trim().chars() {
+            if message.len() >= REFUSAL_BYTES_MAX {
+                break;
+            }
+            match character {
+                c if c.is_control() => message.extend(c.escape_default()),
+                c => message.push(c),
+            }
+        }
+        Self::Refused { status, message }
+    }
+
     /// The error of the port, where nothing more is known.
     pub(super) fn into_error(self, endpoint: &str) -> Error {
         match self {

@@ -92,7 +92,10 @@ impl<W: AsyncWrite + Unpin> AsyncWrite for TerminalInput<W> {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.ended < END_OF_INPUT.len() {
             let rest = &END_OF_INPUT[self.ended..];
-            self.ended += ready!(Pin::new(&mut self.writer).poll_write(cx, rest))?;
+            match ready!(Pin::new(&mut self.writer).poll_write(cx, rest))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                written => self.ended += written,
+            }
         }
         Pin::new(&mut self.writer).poll_flush(cx)
     }

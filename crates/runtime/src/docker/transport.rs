@@ -25,7 +25,7 @@ use std::{
 
 /// Largest JSON answer: a list of ten thousand containers is about 25 MB.
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// Largest text of a refusal.
+/// Largest answer that is read of a refusal, or of who is there.
 const REFUSAL_BYTES_MAX: usize = 64 * 1024;
 /// An idle connection is closed after that time.
 const IDLE_FOR: Duration = Duration::from_secs(30);
@@ -175,7 +175,7 @@ impl Transport {
             return Ok(response);
         }
         let text = body(response.into_body(), REFUSAL_BYTES_MAX, deadline).await?;
-        Err(Fault::Refused { status, message: message(&text) })
+        Err(Fault::refused(status, &message(&text)))
     }
 }
 
