@@ -14,8 +14,9 @@ pub(super) struct ApiVersion {
 impl ApiVersion {
     /// The newest that this code was written for. Engines from 29 on refuse anything older.
     pub(super) const OURS: Self = Self { major: 1, minor: 44 };
-    /// The oldest with all that is used here (Docker 1.12).
-    pub(super) const OLDEST: Self = Self { major: 1, minor: 24 };
+    /// The oldest with all that is used here (Docker 17.12): before, a working folder of a command inside was ignored without a
+    /// word, and a wait told nothing until its end.
+    pub(super) const OLDEST: Self = Self { major: 1, minor: 35 };
 }
 
 /// What `/version` says of it.
@@ -72,9 +73,9 @@ mod tests {
         };
         assert_eq!(agree("1.41", "1.12").unwrap(), "1.41");
         assert_eq!(agree("1.53", "1.44").unwrap(), "1.44");
-        assert_eq!(agree("1.24", "").unwrap(), "1.24");
-        assert!(agree("1.60", "1.50").unwrap_err().contains("1.50 to 1.60, and we 1.24 to 1.44"));
-        assert!(agree("1.23", "1.12").unwrap_err().contains("1.12 to 1.23"));
+        assert_eq!(agree("1.35", "").unwrap(), "1.35");
+        assert!(agree("1.60", "1.50").unwrap_err().contains("1.50 to 1.60, and we 1.35 to 1.44"));
+        assert!(agree("1.34", "1.12").unwrap_err().contains("1.12 to 1.34"));
         for bad in ["", "x", "1", "1.x", "1.-1"] {
             assert!(agree(bad, "").unwrap_err().contains("nonsense"), "{bad}");
         }
