@@ -144,7 +144,7 @@ fn try_many(clusters: u64, odd: bool) -> u64 {
                 check_allotments(seed, found, &nodes, &request);
             }
         }
-        if seed % 16 == 0 {
+        if seed.is_multiple_of(16) {
             let backwards: Vec<&NodeSnapshot> = nodes.iter().rev().collect();
             assert_eq!(plan(&backwards, &request), outcome, "seed {seed}");
         }

@@ -27,15 +27,15 @@ fn capacity(node: &NodeSnapshot, request: &Request) -> u64 {
 
 /// The most instances that the cores give, whole ones out of `whole` and fractions out of `cut`, tried one by one.
 fn most(
-    whole: &mut Vec<u32>,
-    cut: &mut Vec<u32>,
+    whole: &mut [u32],
+    cut: &mut [u32],
     full: usize,
     fraction: u32,
     known: &mut HashMap<[Vec<u32>; 2], u64>,
 ) -> u64 {
     whole.sort_unstable();
     cut.sort_unstable();
-    let key = [whole.clone(), cut.clone()];
+    let key = [whole.to_vec(), cut.to_vec()];
     if let Some(most) = known.get(&key) {
         return *most;
     }
@@ -70,8 +70,8 @@ fn choices(all: usize, some: usize) -> Vec<Vec<usize>> {
 /// Over all sets of whole cores that may be cut.
 fn most_of_all(cores: &[u32], pieces: u32, cuts_max: usize) -> u64 {
     let (full, fraction) = ((pieces / BASE) as usize, pieces % BASE);
-    let fragments: Vec<u32> = cores.iter().copied().filter(|free| free % BASE > 0).collect();
-    let whole: Vec<u32> = cores.iter().copied().filter(|free| *free > 0 && free % BASE == 0).collect();
+    let fragments: Vec<u32> = cores.iter().copied().filter(|free| !free.is_multiple_of(BASE)).collect();
+    let whole: Vec<u32> = cores.iter().copied().filter(|free| *free > 0 && free.is_multiple_of(BASE)).collect();
     let cuts = 0..=if fraction == 0 { 0 } else { cuts_max.saturating_sub(fragments.len()).min(whole.len()) };
     let mut best = 0;
     for cut in cuts.flat_map(|n| choices(whole.len(), n)) {

@@ -24,13 +24,11 @@ fn demand(pieces: u32, memory: u64) -> Demand {
 /// Whether any set of cores gives `pieces`: whole cores, and a fraction on one more that is a fragment or may be cut.
 fn fits(free: &[u32], pieces: u32) -> bool {
     let (full, fraction) = ((pieces / BASE) as usize, pieces % BASE);
-    let whole = |i: &usize| free[*i] >= BASE && free[*i] % BASE == 0;
+    let whole = |i: &usize| free[*i] >= BASE && free[*i].is_multiple_of(BASE);
     (0u32..1 << free.len()).any(|bits| {
         let chosen: Vec<usize> = (0..free.len()).filter(|i| bits >> i & 1 == 1).collect();
         let rest = (0..free.len()).filter(|i| !chosen.contains(i));
-        chosen.len() == full
-            && chosen.iter().all(|i| whole(i))
-            && (fraction == 0 || rest.into_iter().any(|i| free[i] >= fraction))
+        chosen.len() == full && chosen.iter().all(whole) && (fraction == 0 || rest.clone().any(|i| free[i] >= fraction))
     })
 }
 

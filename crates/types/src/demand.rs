@@ -72,20 +72,23 @@ impl Demand {
         volumes_limit: Vec<Volume>,
     ) -> Result<Self, DemandError> {
         let (volumes_request, volumes_limit) = pair_volumes(volumes_request, volumes_limit)?;
-        let mut resources = resources.normalised();
+        let mut resources = resources;
+        // What has no limit gets none by its volumes.
+        let unlimited = resources.storage_limit == MemoryBytes(0) && resources.storage_request > MemoryBytes(0);
+        resources.storage_request = with_sizes(resources.storage_request, &volumes_request)?;
+        if !unlimited {
+            resources.storage_limit = with_sizes(resources.storage_limit, &volumes_limit)?;
+        }
+        resources = resources.normalised();
         if bind {
             if resources.cpu_request == CpuQuota(0) {
                 return Err(DemandError::UnlimitedBind);
             }
             // Cores are whole or cut at one place: what may be used is what is given.
             resources.cpu_request = resources.cpu_request.max(resources.cpu_limit);
+            resources.cpu_limit = resources.cpu_limit.max(resources.cpu_request);
         }
-        let unlimited = resources.storage_limit == MemoryBytes(0) && resources.storage_request > MemoryBytes(0);
-        resources.storage_request = with_sizes(resources.storage_request, &volumes_request)?;
-        if !unlimited {
-            resources.storage_limit = with_sizes(resources.storage_limit, &volumes_limit)?;
-        }
-        Ok(Self { resources: resources.normalised(), bind, volumes_request, volumes_limit })
+        Ok(Self { resources, bind, volumes_request, volumes_limit })
     }
 
     /// The demand of what is planned already, whose storage holds the sizes of its volumes.

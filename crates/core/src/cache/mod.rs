@@ -40,4 +40,6 @@ pub(crate) use node::{NodeChange, NodeSlot};
 pub(crate) use past::Wanted;
 pub(crate) use reader::Parts;
 pub(crate) use state::State;
+#[cfg(test)]
+pub(crate) use sum::PartsSum;
 pub(crate) use workload::Serial;

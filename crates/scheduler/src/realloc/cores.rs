@@ -36,15 +36,13 @@ pub fn keep(held: &BTreeMap<u32, u32>, free: &[i32], want: u64, base: u32) -> Ke
     let mut left = want;
     for (core, share) in shares {
         let Some(free) = kept.free.get_mut(core as usize) else { continue };
-        let keeps = if want <= sum {
-            u64::from(share).min(left)
-        } else if share == base {
-            u64::from(base).min(left)
-        } else if share < base && i64::from(*free) == i64::from(base - share) {
-            u64::from(base).min(left)
-        } else {
-            0
+        let is_alone = share <= base && i64::from(*free) == i64::from(base - share);
+        let keeps = match want <= sum {
+            true => share,
+            false if share == base || is_alone => base,
+            false => 0,
         };
+        let keeps = u64::from(keeps).min(left);
         *free = clamped(i64::from(*free) + i64::from(share) - keeps as i64);
         if keeps > 0 {
             kept.cores.insert(core, keeps as u32);

@@ -242,7 +242,7 @@ fn volumes_are_paired_and_count_as_storage() {
     let request = DeployRequest::from_pb(&options).unwrap();
     assert_eq!(spelled(&request.allotment.volumes_limit), ["/a:/x", "/b:/y:ro:20", "data:/z:rw:7"]);
     assert_eq!(spelled(&request.allotment.volumes_request), ["/a:/x", "/b:/y:ro:9", "data:/z:rw:7"]);
-    assert_eq!((request.resources.storage_request.0, request.resources.storage_limit.0), (16, 26));
+    assert_eq!((request.resources.storage_request.0, request.resources.storage_limit.0), (16, 32));
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod hooks;
 mod images;
 mod lambdas;
 mod lost;
+mod parts;
 mod removals;
 mod replaces;
 mod rig;

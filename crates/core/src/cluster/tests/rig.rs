@@ -134,6 +134,11 @@ impl World {
         }
         let mut objects = BTreeSet::new();
         for node in cluster.cache.nodes(None) {
+            let mut parts = crate::cache::PartsSum::default();
+            placements.iter().filter(|placement| placement.node == *node.name()).for_each(|p| parts.add(p));
+            assert_eq!(*node.parts, parts.used(), "parts of {}", node.name());
+            let pieces = |core: &String| node.record.cpu.get(core).copied().unwrap_or(0);
+            assert!(node.parts.cores.iter().all(|(core, used)| *used <= pieces(core).into()), "{:?}", node.parts);
             let used = used.get(node.name()).copied().unwrap_or(0);
             assert_eq!(node.used.memory_request.0, used, "sum of {}", node.name());
             assert!(used <= node.record.memory.0, "{} is overbooked: {used} of {}", node.name(), node.record.memory.0);
