@@ -27,7 +27,6 @@ const PURE_MAY_NAME: &[&str] = &["serde", "serde_json", "thiserror"];
 /// Libraries that belong to one crate alone.
 const ONLY_IN: &[(&str, &[&str])] = &[
     ("redb", &["eru-kv"]),
-    ("bollard", &["eru-runtime"]),
     ("serde-saphyr", &["eru-config", "eru-cli"]),
     ("clap", &["eru-cli", "eru-hello", "eru", "eru-benches"]),
 ];

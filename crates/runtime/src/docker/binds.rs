@@ -16,7 +16,8 @@ fn bind(volume: &Volume, request: &CreateRequest) -> Result<String> {
         let (Some(device), None) = (devices.next(), devices.next()) else {
             return Err(bad("no single device is planned for it"));
         };
-        // A folder of its own: others on the same device do not see it.
+        // A folder of its own: others on the same device do not see it. It outlives the workload, see
+        // docs/decisions/0010-folders-of-scheduled-volumes-stay.md.
         format!("{}/{}", device.trim_end_matches('/'), request.name)
     } else {
         expand(volume.source(), &request.env)

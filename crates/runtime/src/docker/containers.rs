@@ -1,94 +1,111 @@
 //! Containers from create to remove.
 
 use super::{
+    bodies::EndpointSettings,
     call::Call,
     create::{Creation, creation},
     facts::Facts,
     fault::Fault,
-    inspect::Container,
+    inspect::{Container, Summary},
     lines::JsonLines,
     reason,
     runtime::Docker,
     target::Target,
 };
 use crate::port::*;
-use bollard::models::{EndpointSettings, NetworkConnectRequest};
 use eru_types::{EngineId, ExitStatus, Labels, WorkloadName, name::excerpt};
 use futures::{StreamExt, TryStreamExt, stream};
 use http::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::json;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How many containers of a list are looked at at once: the daemon has locks of its own, more is not faster.
 const INSPECTS_AT_ONCE: usize = 16;
+/// How long a name may be taken by a container that is not there: a create that was begun before, by somebody who died.
+const NAMED_WITHIN: Duration = Duration::from_secs(20);
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// How many of the last lines are searched for one of standard error.
 const REASON_LINES: usize = 10;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Made {
-    id: String,
+pub(super) struct Made {
+    pub(super) id: String,
 }
 
 impl Docker {
     /// # Cost
     /// One round trip, and one for each network beyond the first. The first call to a daemon asks what it can.
     pub(super) async fn create_container(&self, request: &CreateRequest) -> Result<EngineId> {
-        let facts = self.facts().await?;
-        let Creation { body, others } = creation(request, &facts, &self.options, self.host_address())?;
-        let storage = request.resources.storage_limit.0;
-        if storage > 0 && !facts.limits_storage {
-            tracing::info!(workload = %request.name, bytes = storage, "the daemon's storage driver enforces no limit");
-        }
+        let begun = Instant::now();
         let target = Target::new(&["containers", "create"]).with("name", request.name.to_string());
-        match self.transport.json::<Made>(Call::post(target).json(&body)).await {
-            // It has the right file system, but without project quotas.
-            Err(Fault::Refused { message, .. }) if facts.limits_storage && message.contains("storage-opt") => {
-                self.learn(Facts { limits_storage: false, ..(*facts).clone() });
-                Box::pin(self.create_container(request)).await
+        loop {
+            let facts = self.facts().await?;
+            let Creation { body, others } = creation(request, &facts, &self.options, self.host_address())?;
+            let storage = request.resources.storage_limit.0;
+            if storage > 0 && !facts.limits_storage {
+                tracing::debug!(workload = %request.name, bytes = storage, "the storage driver enforces no limit");
             }
-            Ok(made) => {
-                let id = self.engine_id(made.id)?;
-                if let Err(error) = self.join_all(&id, &others).await {
-                    // A bad request makes nothing.
-                    if let Err(left) = self.remove_container(&id, true).await {
-                        tracing::warn!(workload = %request.name, error = %left, "a container that was not wanted is left");
-                    }
-                    return Err(error);
+            match self.transport.json::<Made>(Call::post(target.clone()).json(&body)).await {
+                Ok(made) => return self.made(request, made, &others).await,
+                // It has the right file system, but without project quotas.
+                Err(Fault::Refused { message, .. }) if facts.limits_storage && message.contains("storage-opt") => {
+                    self.learn(Facts { limits_storage: false, ..(*facts).clone() });
                 }
-                Ok(id)
+                Err(fault) if fault.says(StatusCode::CONFLICT, "is already in use by container") => {
+                    if let Some(id) = self.made_before(request, &others).await? {
+                        return Ok(id);
+                    }
+                    if begun.elapsed() > NAMED_WITHIN {
+                        return Err(self.error(fault));
+                    }
+                    tokio::time::sleep(LOOK_AGAIN).await;
+                }
+                Err(fault) if fault.says(StatusCode::NOT_FOUND, "No such image") => {
+                    return Err(Error::NoImage(request.image.clone()));
+                }
+                Err(fault) => return Err(self.error(fault)),
             }
-            Err(fault) if fault.says(StatusCode::CONFLICT, "is already in use by container") => {
-                self.made_before(request, others).await
-            }
-            Err(fault) if fault.says(StatusCode::NOT_FOUND, "No such image") => {
-                Err(Error::NoImage(request.image.clone()))
-            }
-            Err(fault) => Err(self.error(fault)),
         }
     }
 
-    /// The container that has the name already; whoever made it may have died before it had joined all networks.
-    async fn made_before(&self, request: &CreateRequest, others: Vec<(String, EndpointSettings)>) -> Result<EngineId> {
-        let found = self.look(&request.name.to_string()).await.map_err(|fault| self.error(fault))?;
-        let id = self.engine_id(found.id)?;
-        let joined = found.network_settings.networks.unwrap_or_default();
-        let missing: Vec<_> = others.into_iter().filter(|(network, _)| !joined.contains_key(network)).collect();
-        self.join_all(&id, &missing).await?;
+    /// A new container joins its other networks, or is no more: a bad request makes nothing.
+    async fn made(
+        &self,
+        request: &CreateRequest,
+        made: Made,
+        others: &[(String, EndpointSettings)],
+    ) -> Result<EngineId> {
+        let id = self.engine_id(made.id)?;
+        for (network, settings) in others {
+            if let Err(error) = self.join(network, &id, settings).await {
+                if let Err(left) = self.remove_container(&id, true).await {
+                    tracing::warn!(workload = %request.name, error = %left, "a container that was not wanted is left");
+                }
+                return Err(error);
+            }
+        }
         Ok(id)
     }
 
-    async fn join_all(&self, id: &EngineId, networks: &[(String, EndpointSettings)]) -> Result<()> {
-        for (network, settings) in networks {
-            let body = NetworkConnectRequest { container: id.to_string(), endpoint_config: Some(settings.clone()) };
-            let call = Call::post(Target::new(&["networks", network, "connect"])).json(&body);
-            self.transport.done(call).await.map_err(|fault| match fault {
-                Fault::Refused { message, .. } => Error::Invalid(format!("network {network:?}: {message}")),
-                other => self.error(other),
-            })?;
+    /// The container that has the name already; whoever made it may have died before it had joined all networks. `None` = the
+    /// engine has given the name away, but shows nobody under it yet.
+    async fn made_before(
+        &self,
+        request: &CreateRequest,
+        others: &[(String, EndpointSettings)],
+    ) -> Result<Option<EngineId>> {
+        let found = match self.look(&request.name.to_string()).await {
+            Err(fault) if fault.is(StatusCode::NOT_FOUND) => return Ok(None),
+            other => other.map_err(|fault| self.error(fault))?,
+        };
+        let id = self.engine_id(found.id)?;
+        let joined = found.network_settings.networks.unwrap_or_default();
+        for (network, settings) in others.iter().filter(|(network, _)| !joined.contains_key(network)) {
+            self.join(network, &id, settings).await?;
         }
-        Ok(())
+        Ok(Some(id))
     }
 
     fn engine_id(&self, text: String) -> Result<EngineId> {
@@ -125,7 +142,8 @@ impl Docker {
             Target::new(&["containers", id.as_str()]).with("v", "1").with("force", if force { "1" } else { "0" });
         match self.transport.done(Call::new(Method::DELETE, target)).await {
             Err(fault) if fault.says(StatusCode::CONFLICT, "already in progress") => self.removed(id).await,
-            Err(fault) if fault.says(StatusCode::CONFLICT, "running container") => Err(Error::Running(id.clone())),
+            // In words that every version of the engine changes.
+            Err(fault) if !force && fault.is(StatusCode::CONFLICT) => Err(Error::Running(id.clone())),
             other => other.map_err(self.error_of(id)),
         }
     }
@@ -134,8 +152,14 @@ impl Docker {
     async fn removed(&self, id: &EngineId) -> Result<()> {
         let target = Target::new(&["containers", id.as_str(), "wait"]).with("condition", "removed");
         match self.transport.done(Call::post(target)).await {
+            // The wait ends with a removal that failed as well.
+            Ok(()) => match self.look(id.as_str()).await {
+                Err(fault) if fault.is(StatusCode::NOT_FOUND) => Ok(()),
+                Err(fault) => Err(self.error(fault)),
+                Ok(_) => Err(Error::Failed(format!("workload {id} is still there: its removal failed, try again"))),
+            },
             Err(fault) if fault.is(StatusCode::NOT_FOUND) => Ok(()),
-            other => other.map_err(|fault| self.error(fault)),
+            Err(fault) => Err(self.error(fault)),
         }
     }
 
@@ -174,13 +198,17 @@ impl Docker {
         let target = Target::new(&["containers", "json"]).with("all", "1");
         let target =
             if wanted.is_empty() { target } else { target.with("filters", json!({"label": wanted}).to_string()) };
-        let all: Vec<Made> = self.transport.json(Call::get(target)).await.map_err(|fault| self.error(fault))?;
+        let all: Vec<Summary> = self.transport.json(Call::get(target)).await.map_err(|fault| self.error(fault))?;
         stream::iter(all)
-            .map(|made| async move {
-                match self.look(&made.id).await {
+            .map(|summary| async move {
+                match self.look(&summary.id).await {
                     Ok(found) => Ok(self.inspection(&found).await),
                     // It went while we were looking.
                     Err(fault) if fault.is(StatusCode::NOT_FOUND) => Ok(None),
+                    // One whose files are broken, or that is described in another way, hides no other one.
+                    Err(fault @ (Fault::Refused { .. } | Fault::Nonsense(_))) => {
+                        Ok(self.inspection(&summary.description(fault.to_string())).await)
+                    }
                     Err(fault) => Err(self.error(fault)),
                 }
             })

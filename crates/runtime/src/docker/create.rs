@@ -2,6 +2,10 @@
 
 use super::{
     binds::binds,
+    bodies::{
+        ContainerBody, EndpointSettings, HostConfig, LogConfig, NetworkingConfig, Nothing, PortBinding,
+        RestartPolicyBody,
+    },
     facts::Facts,
     joins::{BRIDGE, HOST, Joins, joins},
     limits,
@@ -12,13 +16,9 @@ use crate::{
     port::{CreateRequest, Error, Result},
     restart::RestartPolicy,
 };
-use bollard::models::{
-    ContainerCreateBody, EndpointSettings, HostConfig, HostConfigLogConfig, NetworkingConfig, PortBinding, PortMap,
-    RestartPolicy as EnginePolicy, RestartPolicyNameEnum,
-};
-use std::{collections::HashMap, net::IpAddr};
+use std::{collections::BTreeMap, net::IpAddr};
 
-/// The user of privileged workloads, and of those that ask for `root`: an image without `/etc/passwd` knows the number only.
+/// `root`, as an image without `/etc/passwd` knows it as well.
 const ROOT: &str = "0";
 /// Log drivers of the engine that name entries by a tag.
 const TAGGING: &[&str] = &["json-file", "journald", "syslog", "fluentd", "gelf", "awslogs", "gcplogs", "splunk"];
@@ -32,7 +32,7 @@ const LOG_BUFFER: &str = "4m";
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Creation {
     /// The container.
-    pub(super) body: ContainerCreateBody,
+    pub(super) body: ContainerBody,
     /// Networks to be joined before its start.
     pub(super) others: Vec<(String, EndpointSettings)>,
 }
@@ -57,56 +57,45 @@ pub(super) fn creation(
             "sysctls: {setting:?} would change the machine itself on network {HOST:?}"
         )));
     }
-    let (exposed_ports, port_bindings) = ports(request, &mode);
+    let port_bindings = ports(request, &mode);
     let mut host_config = HostConfig {
-        binds: Some(binds(request)?),
-        network_mode: Some(mode.clone()),
-        port_bindings,
-        restart_policy: Some(restart(&request.restart)?),
+        binds: binds(request)?,
+        network_mode: mode.clone(),
+        restart_policy: restart(&request.restart)?,
         log_config: log(request, facts),
-        dns: some(&request.extras.dns),
-        extra_hosts: some(&request.extras.hosts),
-        sysctls: Some(request.extras.sysctls.clone().into_iter().collect()),
-        privileged: Some(request.privileged),
+        dns: request.extras.dns.clone(),
+        extra_hosts: request.extras.hosts.clone(),
+        sysctls: request.extras.sysctls.clone(),
+        privileged: request.privileged,
         pid_mode: raw.pid_mod.clone(),
-        cap_add: raw.cap_add.clone(),
-        cap_drop: raw.cap_drop.clone(),
+        cap_add: raw.cap_add.clone().unwrap_or_default(),
+        cap_drop: raw.cap_drop.clone().unwrap_or_default(),
         runtime: raw.runtime.clone(),
         ..HostConfig::default()
     };
     if request.privileged {
-        host_config.cap_add.get_or_insert_default().push("SYS_ADMIN".into());
+        host_config.cap_add.push("SYS_ADMIN".into());
     }
     limits::apply(&mut host_config, request, facts, &raw)?;
-    let body = ContainerCreateBody {
-        image: Some(request.image.clone()),
-        cmd: some(&request.command),
-        env: Some(env(request, host)),
-        labels: Some(request.labels.as_map().clone().into_iter().collect()),
-        working_dir: Some(request.dir.clone()).filter(|dir| !dir.is_empty()),
-        user: user(request),
-        tty: Some(request.extras.terminal),
-        open_stdin: Some(request.extras.terminal),
-        exposed_ports,
-        networking_config: first
-            .map(|settings| NetworkingConfig { endpoints_config: Some(HashMap::from([(mode, settings)])) }),
-        host_config: Some(host_config),
-        ..ContainerCreateBody::default()
+    let body = ContainerBody {
+        image: request.image.clone(),
+        cmd: request.command.clone(),
+        env: env(request, host),
+        labels: request.labels.as_map().clone(),
+        working_dir: request.dir.clone(),
+        user: if request.privileged { ROOT } else { user(&request.user) }.to_owned(),
+        tty: request.extras.terminal,
+        open_stdin: request.extras.terminal,
+        exposed_ports: port_bindings.keys().map(|port| (port.clone(), Nothing {})).collect(),
+        networking_config: first.map(|settings| NetworkingConfig { endpoints_config: [(mode, settings)].into() }),
+        host_config: HostConfig { port_bindings, ..host_config },
     };
     Ok(Creation { body, others })
 }
 
-fn some(list: &[String]) -> Option<Vec<String>> {
-    Some(list.to_vec()).filter(|list| !list.is_empty())
-}
-
-fn user(request: &CreateRequest) -> Option<String> {
-    match request.user.as_str() {
-        _ if request.privileged => Some(ROOT.into()),
-        "" => None,
-        "root" => Some(ROOT.into()),
-        other => Some(other.into()),
-    }
+/// A user as every image knows it.
+pub(super) fn user(asked: &str) -> &str {
+    if asked == "root" { ROOT } else { asked }
 }
 
 fn env(request: &CreateRequest, host: IpAddr) -> Vec<String> {
@@ -119,33 +108,32 @@ fn env(request: &CreateRequest, host: IpAddr) -> Vec<String> {
 }
 
 /// Ports are published on the engine's own network only: elsewhere a workload has an address of its own, or the machine's.
-fn ports(request: &CreateRequest, mode: &str) -> (Option<Vec<String>>, Option<PortMap>) {
-    if mode != BRIDGE || request.publish.is_empty() {
-        return (None, None);
-    }
-    let named = |port: &u16| format!("{port}/tcp");
-    let bound = |port: &u16| Some(vec![PortBinding { host_ip: None, host_port: Some(port.to_string()) }]);
-    let exposed = request.publish.iter().map(named).collect();
-    (Some(exposed), Some(request.publish.iter().map(|port| (named(port), bound(port))).collect()))
+fn ports(request: &CreateRequest, mode: &str) -> BTreeMap<String, Vec<PortBinding>> {
+    let published = request.publish.iter().filter(|_| mode == BRIDGE);
+    published.map(|port| (format!("{port}/tcp"), vec![PortBinding { host_port: port.to_string() }])).collect()
 }
 
-fn restart(text: &str) -> Result<EnginePolicy> {
+fn restart(text: &str) -> Result<RestartPolicyBody> {
     let policy: RestartPolicy = text.parse().map_err(|e| Error::Invalid(format!("{e}")))?;
-    let (name, count) = match policy {
-        RestartPolicy::No => (RestartPolicyNameEnum::NO, None),
-        RestartPolicy::Always if text == "unless-stopped" => (RestartPolicyNameEnum::UNLESS_STOPPED, None),
-        RestartPolicy::Always => (RestartPolicyNameEnum::ALWAYS, None),
-        RestartPolicy::OnFailure(count) => (RestartPolicyNameEnum::ON_FAILURE, count.map(i64::from)),
+    let (name, maximum_retry_count) = match policy {
+        // Of a count of 0 the engine makes "without bound".
+        RestartPolicy::No | RestartPolicy::OnFailure(Some(0)) => ("no", None),
+        RestartPolicy::Always if text == "unless-stopped" => ("unless-stopped", None),
+        RestartPolicy::Always => ("always", None),
+        RestartPolicy::OnFailure(count) => ("on-failure", count),
     };
-    Ok(EnginePolicy { name: Some(name), maximum_retry_count: count })
+    Ok(RestartPolicyBody { name, maximum_retry_count })
 }
 
-fn log(request: &CreateRequest, facts: &Facts) -> Option<HostConfigLogConfig> {
+fn log(request: &CreateRequest, facts: &Facts) -> Option<LogConfig> {
     let asked = request.extras.log_driver.as_str();
     let driver = if asked.is_empty() { facts.logging_driver.as_str() } else { asked };
-    let mut config: HashMap<String, String> = request.extras.log_options.clone().into_iter().collect();
+    if driver.is_empty() {
+        return None;
+    }
+    let mut options = request.extras.log_options.clone();
     let mut default = |key: &str, value: String| {
-        config.entry(key.to_owned()).or_insert(value);
+        options.entry(key.to_owned()).or_insert(value);
     };
     if TAGGING.contains(&driver) {
         default("tag", format!("{} {{{{.ID}}}}", request.name));
@@ -154,7 +142,7 @@ fn log(request: &CreateRequest, facts: &Facts) -> Option<HostConfigLogConfig> {
         default("mode", "non-blocking".into());
         default("max-buffer-size", LOG_BUFFER.into());
     }
-    Some(HostConfigLogConfig { typ: Some(driver.to_owned()), config: Some(config) }).filter(|_| !driver.is_empty())
+    Some(LogConfig { driver: driver.to_owned(), options })
 }
 
 #[cfg(test)]
@@ -240,6 +228,8 @@ mod tests {
                 json!("unless-stopped"),
             ),
             (change(|_| ()), "/HostConfig/RestartPolicy/Name", json!("no")),
+            (change(|r| r.restart = "on-failure".into()), "/HostConfig/RestartPolicy", json!({"Name": "on-failure"})),
+            (change(|r| r.restart = "on-failure:0".into()), "/HostConfig/RestartPolicy", json!({"Name": "no"})),
             (
                 change(|_| ()),
                 "/HostConfig/LogConfig",

@@ -1,28 +1,24 @@
 //! Commands inside of containers, and containers from outside.
 
-use super::{call::Call, fault::Fault, runtime::Docker, session::Hijacked, target::Target};
+use super::{
+    bodies::ExecBody, call::Call, containers::Made, create::user, fault::Fault, runtime::Docker, session::Hijacked,
+    target::Target,
+};
 use crate::port::*;
 use async_trait::async_trait;
-use bollard::models::ExecConfig;
 use eru_types::EngineId;
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
 use std::time::{Duration, Instant};
 
-/// How long after the end of its output a command may count as running.
-const ENDS_WITHIN: Duration = Duration::from_secs(10);
+/// How long after the end of its output a command may count as one that never ran.
+const RUNS_WITHIN: Duration = Duration::from_secs(10);
 /// How long a command that was begun may have no terminal yet.
 const TERMINAL_WITHIN: Duration = Duration::from_secs(2);
 /// The pause between two looks, doubled each time up to the last.
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
 const LOOK_AGAIN_MAX: Duration = Duration::from_millis(100);
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Made {
-    id: String,
-}
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -36,18 +32,16 @@ impl Docker {
         if request.command.is_empty() {
             return Err(Error::Invalid("a command to run inside must have a program, got none".into()));
         }
-        let text = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
-        let body = ExecConfig {
-            attach_stdin: Some(request.stdin),
-            attach_stdout: Some(true),
-            attach_stderr: Some(true),
-            tty: Some(request.terminal),
-            env: Some(request.env.clone()),
-            cmd: Some(request.command.clone()),
-            privileged: Some(request.privileged),
-            user: text(&request.user),
-            working_dir: text(&request.dir),
-            ..ExecConfig::default()
+        let body = ExecBody {
+            attach_stdin: request.stdin,
+            attach_stdout: true,
+            attach_stderr: true,
+            tty: request.terminal,
+            env: &request.env,
+            cmd: &request.command,
+            privileged: request.privileged,
+            user: user(&request.user),
+            working_dir: &request.dir,
         };
         let call = Call::post(Target::new(&["containers", id.as_str(), "exec"])).json(&body);
         let made: Made = self.transport.json(call).await.map_err(|fault| self.not_inside(fault, id))?;
@@ -126,17 +120,15 @@ impl SessionControl for ExecControl {
         }
     }
 
+    /// One that closed its output may run on for as long as it likes; how long to wait for it the caller knows.
     async fn exit_code(&self) -> Result<i32> {
         let begun = Instant::now();
         let mut pause = LOOK_AGAIN;
         loop {
             match self.look().await? {
                 ExecState { running: false, exit_code: Some(code) } => return Ok(code),
-                _ if begun.elapsed() > ENDS_WITHIN => {
-                    return Err(Error::Failed(format!(
-                        "the command still runs {} s after its output ended",
-                        ENDS_WITHIN.as_secs()
-                    )));
+                ExecState { running: false, exit_code: None } if begun.elapsed() > RUNS_WITHIN => {
+                    return Err(Error::Failed("the engine did not run the command, and does not say why".into()));
                 }
                 _ => tokio::time::sleep(pause).await,
             }

@@ -5,7 +5,10 @@ use super::{
     reason,
 };
 use crate::port::{Inspection, State};
-use eru_types::{EngineId, ExitStatus, Labels, WorkloadName};
+use eru_types::{
+    EngineId, ExitStatus, Labels, WorkloadName,
+    labels::{LABELS_LEN_MAX, is_reserved},
+};
 use serde::Deserialize;
 use std::{
     collections::BTreeMap,
@@ -16,6 +19,39 @@ use std::{
 const SIGNAL_MAX: i32 = 64;
 /// What shells add to a signal.
 const BY_SIGNAL: i32 = 128;
+
+/// The code of an end that nobody saw, as containerd has it.
+const CODE_UNKNOWN: i32 = 255;
+
+/// What a list says of a container.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub(super) struct Summary {
+    pub(super) id: String,
+    names: Vec<String>,
+    labels: Option<BTreeMap<String, String>>,
+    state: String,
+    /// For people: `Exited (137) 2 hours ago`.
+    status: String,
+    network_settings: NetworkSettings,
+}
+
+impl Summary {
+    /// What is known of a container that the engine cannot describe, for that reason.
+    pub(super) fn description(self, why: String) -> Container {
+        let code = self.status.strip_prefix("Exited (").and_then(|rest| rest.split_once(')')?.0.parse().ok());
+        let ended = !["created", "running", "paused"].contains(&self.state.as_str());
+        let exit_code = if ended { code.unwrap_or(CODE_UNKNOWN) } else { 0 };
+        Container {
+            id: self.id,
+            name: self.names.into_iter().next().unwrap_or_default(),
+            state: ContainerState { status: self.state, error: why, exit_code, ..ContainerState::default() },
+            config: ContainerConfig { labels: self.labels, ..ContainerConfig::default() },
+            network_settings: self.network_settings,
+            ..Container::default()
+        }
+    }
+}
 
 /// The parts of a container's description that are used. What an engine leaves out is empty.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -84,7 +120,7 @@ impl Container {
         Some(Inspection {
             id: EngineId::new(&self.id).ok()?,
             name: WorkloadName::parse(&self.name).ok()?,
-            labels: Labels::new(self.config.labels.clone().unwrap_or_default()).ok()?,
+            labels: labels(self.config.labels.as_ref()),
             probe_address: probe_address(&networks),
             networks,
             exit: (state == State::Exited).then(|| self.exit()),
@@ -140,6 +176,14 @@ impl Container {
             _ => String::new(),
         }
     }
+}
+
+/// The labels that fit, Eru's own first: those that come with an image may be longer than ours, and hide no workload.
+fn labels(all: Option<&BTreeMap<String, String>>) -> Labels {
+    let pair = |(key, value): (&String, &String)| BTreeMap::from([(key.clone(), value.clone())]);
+    let (ours, others): (Vec<_>, Vec<_>) = all.into_iter().flatten().partition(|(key, _)| is_reserved(key));
+    let fitting = ours.into_iter().chain(others).map(pair).filter(|pair| Labels::new(pair.clone()).is_ok());
+    Labels::new(fitting.take(LABELS_LEN_MAX).flatten().collect()).expect("each fits, and they are not too many")
 }
 
 /// Where health checks knock: of several networks the first with an address.
@@ -204,6 +248,18 @@ mod tests {
         );
         assert_eq!((host.state, host.networks["host"].as_str()), (State::Running, "10.1.2.3"));
         assert_eq!(host.probe_address, Some("127.0.0.1".parse().unwrap()));
+    }
+
+    #[test]
+    fn labels_of_an_image_hide_nothing() {
+        let seen = of(json!({"Config": {"Labels": {"long": "x".repeat(100_000), "k=": "v", "good": "1"}}}));
+        assert_eq!(
+            seen.labels.as_map(),
+            &BTreeMap::from([("ERU", "1"), ("good", "1")].map(|(k, v)| (k.into(), v.into())))
+        );
+        let many: serde_json::Map<_, _> = (0..LABELS_LEN_MAX).map(|n| (format!("A{n}"), json!(""))).collect();
+        let seen = of(json!({"Config": {"Labels": many}}));
+        assert_eq!((seen.labels.as_map().len(), seen.labels.get("ERU")), (LABELS_LEN_MAX, Some("1")));
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! The networks of a request: which one a container is made on, and which it joins then.
 
-use super::options::DockerOptions;
+use super::{
+    bodies::{Addresses, EndpointSettings},
+    options::DockerOptions,
+};
 use crate::port::{CreateRequest, Error, Result};
-use bollard::models::{EndpointIpamConfig, EndpointSettings};
 use eru_types::name::excerpt;
 use std::net::IpAddr;
 
@@ -61,8 +63,7 @@ pub(super) fn endpoint(network: &str, address: &str) -> Result<Option<EndpointSe
 /// Settings with these addresses.
 pub(super) fn with_addresses(ipv4: Option<&str>, ipv6: Option<&str>) -> EndpointSettings {
     let owned = |address: Option<&str>| address.map(ToOwned::to_owned);
-    let ipam = EndpointIpamConfig { ipv4_address: owned(ipv4), ipv6_address: owned(ipv6), ..Default::default() };
-    EndpointSettings { ipam_config: Some(ipam), ..Default::default() }
+    EndpointSettings { addresses: Some(Addresses { ipv4: owned(ipv4), ipv6: owned(ipv6) }) }
 }
 
 /// A network's name, or its id. The engine would also take `container:ID`, which is no network.

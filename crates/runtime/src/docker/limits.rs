@@ -1,12 +1,12 @@
 //! Amounts of resources as the engine's limits.
 
 use super::{
+    bodies::HostConfig,
     facts::Facts,
     raw::{RawOptions, Ulimit},
 };
 use crate::port::{CreateRequest, Error, Result};
-use bollard::models::{HostConfig, ResourcesUlimits};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 /// Least memory of a container: below, the kernel ends it before it runs.
 const MEMORY_BYTES_MIN: u64 = 4 * 1024 * 1024;
@@ -20,6 +20,8 @@ const CPU_SHARES: i64 = 1024;
 const CPU_SHARES_MIN: i64 = 2;
 /// Millionths of a core.
 const CORE: u64 = 1_000_000;
+/// The kernel's limit of open files, by the engine's name.
+const NOFILE: &str = "nofile";
 /// Open files of a workload that asks for nothing: enough for a server with tens of thousands of connections.
 const OPEN_FILES: u64 = 65_535;
 
@@ -28,7 +30,7 @@ pub(super) fn apply(host: &mut HostConfig, request: &CreateRequest, facts: &Fact
     memory(host, request)?;
     processors(host, request);
     host.storage_opt = storage(request, facts, raw);
-    host.ulimits = Some(ulimits(facts, raw)?);
+    host.ulimits = ulimits(facts, raw)?;
     Ok(())
 }
 
@@ -73,20 +75,20 @@ fn processors(host: &mut HostConfig, request: &CreateRequest) {
 }
 
 /// What is left of the storage without its volumes, where the engine's driver can limit it.
-fn storage(request: &CreateRequest, facts: &Facts, raw: &RawOptions) -> Option<HashMap<String, String>> {
+fn storage(request: &CreateRequest, facts: &Facts, raw: &RawOptions) -> BTreeMap<String, String> {
     let mut options = raw.storage_opt.clone().unwrap_or_default();
     let volumes = request.allotment.volumes_limit.iter().fold(0u64, |sum, v| sum.saturating_add(v.size()));
     let left = request.resources.storage_limit.0.saturating_sub(volumes);
     if left > 0 && facts.limits_storage {
         options.entry("size".to_owned()).or_insert_with(|| left.to_string());
     }
-    Some(options).filter(|options| !options.is_empty())
+    options
 }
 
-fn ulimits(facts: &Facts, raw: &RawOptions) -> Result<Vec<ResourcesUlimits>> {
-    let mut all = Vec::new();
-    for Ulimit { name, soft, hard } in raw.ulimits.iter().flatten() {
-        if let (true, Some(max)) = (name == "nofile", facts.open_files_max) {
+fn ulimits(facts: &Facts, raw: &RawOptions) -> Result<Vec<Ulimit>> {
+    let mut all = raw.ulimits.clone().unwrap_or_default();
+    for Ulimit { name, soft, hard } in &all {
+        if let (NOFILE, Some(max)) = (name.as_str(), facts.open_files_max) {
             // -1 is "without bound" for the kernel.
             if let Some(above) =
                 [*soft, *hard].into_iter().find(|asked| u64::try_from(*asked).map_or(true, |asked| asked > max))
@@ -96,12 +98,11 @@ fn ulimits(facts: &Facts, raw: &RawOptions) -> Result<Vec<ResourcesUlimits>> {
                 )));
             }
         }
-        all.push(ResourcesUlimits { name: Some(name.clone()), soft: Some(*soft), hard: Some(*hard) });
     }
     // Where the daemon's own limit is not known its default stays: that one it can always give.
-    if let (Some(max), false) = (facts.open_files_max, all.iter().any(|l| l.name.as_deref() == Some("nofile"))) {
+    if let (Some(max), false) = (facts.open_files_max, all.iter().any(|limit| limit.name == NOFILE)) {
         let files = i64::try_from(max.min(OPEN_FILES)).expect("at most 65535");
-        all.push(ResourcesUlimits { name: Some("nofile".into()), soft: Some(files), hard: Some(files) });
+        all.push(Ulimit { name: NOFILE.into(), soft: files, hard: files });
     }
     Ok(all)
 }
@@ -160,10 +161,8 @@ mod tests {
     fn open_files_are_what_the_daemon_can_give() {
         let facts = |max| Facts { open_files_max: max, ..Facts::default() };
         let nofile = |facts: &Facts, raw: &str| {
-            let limits = applied(|_| (), facts, raw)?.ulimits.unwrap();
-            Ok::<_, Error>(
-                limits.iter().map(|l| (l.name.clone().unwrap(), l.soft.unwrap(), l.hard.unwrap())).collect::<Vec<_>>(),
-            )
+            let limits = applied(|_| (), facts, raw)?.ulimits;
+            Ok::<_, Error>(limits.into_iter().map(|l| (l.name, l.soft, l.hard)).collect::<Vec<_>>())
         };
         let one = |n: i64| vec![("nofile".to_owned(), n, n)];
         assert_eq!(nofile(&facts(Some(1 << 20)), "").unwrap(), one(65_535));
@@ -186,8 +185,8 @@ mod tests {
             };
             applied(change, &Facts { limits_storage, ..Facts::default() }, raw).unwrap().storage_opt
         };
-        assert_eq!(of(true, "").unwrap()["size"], "700");
-        assert_eq!(of(false, ""), None);
-        assert_eq!(of(true, r#"{"storage_opt":{"size":"5G"}}"#).unwrap()["size"], "5G");
+        assert_eq!(of(true, "")["size"], "700");
+        assert!(of(false, "").is_empty());
+        assert_eq!(of(true, r#"{"storage_opt":{"size":"5G"}}"#)["size"], "5G");
     }
 }

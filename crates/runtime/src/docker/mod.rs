@@ -7,6 +7,7 @@
 //! - A word of the daemon that this code does not know spoils no list.
 
 mod binds;
+mod bodies;
 mod call;
 mod connect;
 mod containers;
@@ -26,6 +27,7 @@ mod logs;
 mod networks;
 mod options;
 mod raw;
+mod reading;
 mod reason;
 mod runtime;
 mod session;

@@ -1,6 +1,7 @@
 //! Networks of the daemon.
 
 use super::{
+    bodies::{ConnectBody, DisconnectBody, EndpointSettings},
     call::Call,
     fault::Fault,
     inspect::Joined,
@@ -9,7 +10,6 @@ use super::{
     target::Target,
 };
 use crate::port::*;
-use bollard::models::{NetworkConnectRequest, NetworkDisconnectRequest};
 use eru_types::EngineId;
 use http::StatusCode;
 use serde::Deserialize;
@@ -66,17 +66,22 @@ impl Docker {
             [ipv4, ipv6].map(|address| endpoint(network, address).map(|_| Some(address).filter(|a| !a.is_empty())));
         let [ipv4, ipv6] = wanted;
         let (ipv4, ipv6) = (ipv4?, ipv6?);
-        let settings = (ipv4.is_some() || ipv6.is_some()).then(|| with_addresses(ipv4, ipv6));
-        let body = NetworkConnectRequest { container: id.to_string(), endpoint_config: settings };
-        let call = Call::post(Target::new(&["networks", network, "connect"])).json(&body);
-        self.transport.done(call).await.map_err(|fault| self.of_network(fault, network, id))?;
+        let any = ipv4.is_none() && ipv6.is_none();
+        self.join(network, id, &if any { EndpointSettings::default() } else { with_addresses(ipv4, ipv6) }).await?;
         let found = self.look(id.as_str()).await.map_err(self.error_of(id))?;
         let joined = found.network_settings.networks.unwrap_or_default();
         Ok(joined.get(network).into_iter().flatten().flat_map(Joined::addresses).collect())
     }
 
+    /// Joins with these settings.
+    pub(super) async fn join(&self, network: &str, id: &EngineId, settings: &EndpointSettings) -> Result<()> {
+        let body = ConnectBody { container: id.as_str(), endpoint_config: settings };
+        let call = Call::post(Target::new(&["networks", network, "connect"])).json(&body);
+        self.transport.done(call).await.map_err(|fault| self.of_network(fault, network, id))
+    }
+
     pub(super) async fn leave_network(&self, network: &str, id: &EngineId, force: bool) -> Result<()> {
-        let body = NetworkDisconnectRequest { container: id.to_string(), force: Some(force) };
+        let body = DisconnectBody { container: id.as_str(), force };
         let call = Call::post(Target::new(&["networks", network, "disconnect"])).json(&body);
         self.transport.done(call).await.map_err(|fault| self.of_network(fault, network, id))
     }

@@ -1,15 +1,15 @@
 //! The engine's own options, as JSON in a request.
 
 use crate::port::{Error, Result};
-use serde::Deserialize;
-use std::collections::HashMap;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// What can be asked for; a key that is not here is refused by name.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawOptions {
     pub(super) pid_mod: Option<String>,
-    pub(super) storage_opt: Option<HashMap<String, String>>,
+    pub(super) storage_opt: Option<BTreeMap<String, String>>,
     pub(super) cap_add: Option<Vec<String>>,
     pub(super) cap_drop: Option<Vec<String>>,
     pub(super) ulimits: Option<Vec<Ulimit>>,
@@ -17,7 +17,7 @@ pub(super) struct RawOptions {
 }
 
 /// A limit of the kernel on a process.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Ulimit {
     #[serde(rename = "Name", alias = "name")]

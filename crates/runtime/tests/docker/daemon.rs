@@ -13,6 +13,8 @@ use std::{
     },
 };
 
+/// A script that runs until it is asked to end.
+pub const RUNS: &str = "trap 'exit 143' TERM; sleep 1000 & wait";
 const SOCKET: &str = "/var/run/docker.sock";
 /// Marks everything of one test.
 const LABEL: &str = "eru-runtime-test";

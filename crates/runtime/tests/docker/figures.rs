@@ -1,6 +1,6 @@
 //! Figures beside Docker's own. Run by hand: `cargo test -p eru-runtime --test docker figures -- --ignored --nocapture`.
 
-use crate::daemon::{self, Daemon};
+use crate::daemon::{self, Daemon, RUNS};
 use eru_runtime::{ExecRequest, LogOptions, Runtime};
 use futures::StreamExt;
 use std::{
@@ -8,8 +8,6 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::io::AsyncWriteExt;
-
-const RUNS: &str = "trap 'exit 143' TERM; sleep 1000 & wait";
 
 fn median(mut all: Vec<Duration>) -> Duration {
     all.sort();

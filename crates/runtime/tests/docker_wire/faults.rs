@@ -1,24 +1,12 @@
 //! Daemons that are not as they should be.
 
-use crate::scripted::{Daemon, Reply, VERSION, WITHIN, head, json};
-use eru_runtime::{Docker, DockerOptions, Error, Runtime, conformance::request};
-use eru_types::{EngineId, Labels, MemoryBytes};
+use crate::scripted::{Daemon, ID, Reply, VERSION, WITHIN, container, head, id, json};
+use eru_runtime::{Docker, DockerOptions, Error, Runtime, State};
+use eru_types::Labels;
 use std::{
-    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
-
-const ID: &str = "76bc45a2689355b0f068da2be4b5a13499fd0b1a1017bc76f27f9bef3321259d";
-
-fn id() -> EngineId {
-    EngineId::new(ID).expect("an id")
-}
-
-fn container(id: &str, name: &str, state: &str) -> String {
-    format!(
-        r#"{{"Id":"{id}","Name":"/{name}","State":{{"Status":"{state}","Surprise":[1]}},"Config":{{"Labels":null}},"NetworkSettings":{{}}}}"#
-    )
-}
 
 #[tokio::test]
 async fn none_is_there() {
@@ -73,8 +61,12 @@ async fn nonsense_is_called_so() {
     }
     let daemon = Daemon::new(|_| Reply::Pieces(vec![b"SSH-2.0-x\r\n".to_vec()]));
     assert!(matches!(daemon.docker.ping().await.unwrap_err(), Error::Unavailable { .. }));
-    let daemon = Daemon::new(|_| Reply::Full(500, "<html>\u{7}".into()));
-    assert!(matches!(daemon.docker.ping().await.unwrap_err(), Error::Failed(_)));
+    let daemon = Daemon::new(|_| Reply::Full(500, format!("<html>\u{7}{}", "x".repeat(50_000))));
+    let error = daemon.docker.ping().await.unwrap_err();
+    assert!(
+        matches!(&error, Error::Failed(text) if text.starts_with("<html>\\u{7}") && text.len() < 5_000),
+        "{error:?}"
+    );
 }
 
 #[tokio::test]
@@ -107,6 +99,46 @@ async fn a_new_word_and_a_vanished_one_spoil_no_list() {
     let labels = Labels::new([("ERU".to_owned(), "1".to_owned())].into()).unwrap();
     let all = daemon.docker.list(&labels).await.unwrap();
     assert_eq!(all.iter().map(|seen| seen.name.to_string()).collect::<Vec<_>>(), ["a_b_cdefgh", "a_b_cdefgi"]);
+}
+
+#[tokio::test]
+async fn one_that_cannot_be_described_spoils_no_list() {
+    let broken = |id: &str, name: &str, state: &str, status: &str| serde_json::json!({"Id": id.repeat(64), "Names": [format!("/{name}")], "Labels": {"ERU": "1"}, "State": state, "Status": status});
+    let all = serde_json::json!([
+        broken("1", "a_b_cdefga", "running", "Up 2 hours"),
+        broken("2", "a_b_cdefgb", "exited", "Exited (137) 2 hours ago"),
+        broken("3", "a_b_cdefgc", "dead", "Dead"),
+        broken("4", "a_b_cdefgd", "created", "Created"),
+    ]);
+    let daemon = Daemon::new(move |line| match &line["GET /v1.41/containers/".len()..][..1] {
+        "j" => json(&all.to_string()),
+        "4" => json(r#"{"Id":4}"#),
+        _ => Reply::Full(500, r#"{"message":"RWLayer of container is unexpectedly nil"}"#.into()),
+    });
+    let all = daemon.docker.list(&Labels::default()).await.unwrap();
+    let seen: Vec<_> = all.iter().map(|seen| (seen.state, seen.exit.map(|exit| exit.code))).collect();
+    assert_eq!(
+        seen,
+        [(State::Running, None), (State::Exited, Some(137)), (State::Exited, Some(255)), (State::Created, None)]
+    );
+    assert!(all[1].reason.contains("unexpectedly nil") && all[1].labels.get("ERU") == Some("1"), "{:?}", all[1]);
+}
+
+#[tokio::test]
+async fn output_that_does_not_come_holds_nothing_up() {
+    let description = format!(
+        r#"{{"Id":"{ID}","Name":"/a_b_cdefgh","State":{{"Status":"exited","ExitCode":3}},"Config":{{}},"NetworkSettings":{{}}}}"#
+    );
+    let daemon = Daemon::new(move |line| match line {
+        line if line.ends_with("/json") => json(&description),
+        _ => Reply::Stalled(head("200 OK")),
+    });
+    let begun = Instant::now();
+    let seen = daemon.docker.inspect(&id()).await.unwrap();
+    assert_eq!((seen.exit.unwrap().code, seen.reason.as_str()), (3, ""));
+    let error = daemon.docker.last_lines(&id(), 3).await.unwrap_err();
+    assert!(matches!(&error, Error::Unavailable { cause, .. } if cause == "no answer within 0.3 s"), "{error:?}");
+    assert!(begun.elapsed() < WITHIN * 20, "{:?}", begun.elapsed());
 }
 
 #[tokio::test]
@@ -147,48 +179,4 @@ async fn a_daemon_that_was_replaced_is_asked_again() {
     daemon.docker.ping().await.unwrap();
     REPLACED.store(true, Ordering::SeqCst);
     daemon.docker.ping().await.unwrap();
-}
-
-#[tokio::test]
-async fn refusals_say_what_they_are() {
-    let refuses = |status, message: &'static str| {
-        Daemon::new(move |line| match line {
-            "GET /v1.41/info" => json(r#"{"ID":"x","LoggingDriver":"json-file"}"#),
-            line if line.starts_with("GET") => json(&container(ID, "a_b_cdefgh", "created")),
-            _ => Reply::Full(status, serde_json::json!({ "message": message }).to_string()),
-        })
-    };
-    let wanted = request("a_b_cdefgh", &["x"]);
-    let conflict = "Conflict. The container name \"/a_b_cdefgh\" is already in use by container \"x\".";
-    assert_eq!(refuses(409, conflict).docker.create(&wanted).await.unwrap(), id());
-    let error = refuses(404, "No such image: image:latest").docker.create(&wanted).await.unwrap_err();
-    assert!(matches!(&error, Error::NoImage(name) if name == "image"), "{error:?}");
-    let error = refuses(400, "Requested CPUs are not available").docker.create(&wanted).await.unwrap_err();
-    assert!(matches!(&error, Error::Invalid(text) if text.contains("CPUs")), "{error:?}");
-    let error = refuses(500, "driver failed").docker.start(&id()).await.unwrap_err();
-    assert_eq!(error.to_string(), "cannot start a_b_cdefgh: driver failed");
-    let error = refuses(404, "No such container: x").docker.start(&id()).await.unwrap_err();
-    assert!(matches!(error, Error::NotFound(_)), "{error:?}");
-    let error = refuses(409, "You cannot remove a running container x.").docker.remove(&id(), false).await.unwrap_err();
-    assert!(matches!(error, Error::Running(_)), "{error:?}");
-}
-
-#[tokio::test]
-async fn a_storage_limit_that_it_refuses_is_left_out_from_then_on() {
-    let creates = AtomicUsize::new(0);
-    let info = r#"{"ID":"x","Driver":"overlay2","DriverStatus":[["Backing Filesystem","xfs"]]}"#;
-    let refusal = r#"{"message":"--storage-opt is supported only for overlay over xfs with 'pquota' mount option"}"#;
-    let daemon = Daemon::new(move |line| match (line, creates.load(Ordering::SeqCst)) {
-        ("GET /v1.41/info", _) => json(info),
-        (_, n) => {
-            creates.store(n + 1, Ordering::SeqCst);
-            if n == 0 { Reply::Full(500, refusal.into()) } else { json(&format!(r#"{{"Id":"{ID}"}}"#)) }
-        }
-    });
-    let mut wanted = request("a_b_cdefgh", &["x"]);
-    wanted.resources.storage_limit = MemoryBytes(1 << 30);
-    assert_eq!(daemon.docker.create(&wanted).await.unwrap(), id());
-    let asked = daemon.asked.load(Ordering::SeqCst);
-    daemon.docker.create(&wanted).await.unwrap();
-    assert_eq!(daemon.asked.load(Ordering::SeqCst), asked + 1);
 }

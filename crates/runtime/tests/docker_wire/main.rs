@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may end so")]
 
 mod faults;
+mod life;
 mod scripted;
 mod streams;
 mod tls;

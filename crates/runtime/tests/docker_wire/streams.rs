@@ -1,20 +1,14 @@
 //! Streams that are split and cut anywhere.
 
-use crate::scripted::{Daemon, Reply, handed_over, head, json};
+use crate::scripted::{Daemon, ID, Reply, handed_over, head, id, json};
 use eru_runtime::{Action, ExecRequest, LogOptions, Runtime, Session, Stream};
-use eru_types::EngineId;
 use futures::StreamExt;
 use std::{
     sync::{Arc, Mutex},
     time::Duration,
 };
 
-const ID: &str = "76bc45a2689355b0f068da2be4b5a13499fd0b1a1017bc76f27f9bef3321259d";
 const TIME: &str = "2026-11-24T18:30:40.144618099Z ";
-
-fn id() -> EngineId {
-    EngineId::new(ID).expect("an id")
-}
 
 fn frame(kind: u8, data: &[u8]) -> Vec<u8> {
     let length = u32::try_from(data.len()).expect("short").to_be_bytes();
