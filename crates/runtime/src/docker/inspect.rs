@@ -28,12 +28,12 @@ const CODE_UNKNOWN: i32 = 255;
 #[serde(default, rename_all = "PascalCase")]
 pub(super) struct Summary {
     pub(super) id: String,
-    names: Vec<String>,
+    names: Option<Vec<String>>,
     labels: Option<BTreeMap<String, String>>,
     state: String,
     /// For people: `Exited (137) 2 hours ago`.
     status: String,
-    network_settings: NetworkSettings,
+    network_settings: Option<NetworkSettings>,
 }
 
 impl Summary {
@@ -44,10 +44,10 @@ impl Summary {
         let exit_code = if ended { code.unwrap_or(CODE_UNKNOWN) } else { 0 };
         Container {
             id: self.id,
-            name: self.names.into_iter().next().unwrap_or_default(),
+            name: self.names.into_iter().flatten().next().unwrap_or_default(),
             state: ContainerState { status: self.state, error: why, exit_code, ..ContainerState::default() },
             config: ContainerConfig { labels: self.labels, ..ContainerConfig::default() },
-            network_settings: self.network_settings,
+            network_settings: self.network_settings.unwrap_or_default(),
             ..Container::default()
         }
     }

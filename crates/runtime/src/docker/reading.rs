@@ -124,7 +124,9 @@ impl Reading {
             return Some(LogLine { at_ms, stream: Stream::Stdout, data, partial: false });
         }
         // A piece that is as long as the engine's is followed by the time of the next.
-        if self.frame.len() >= PIECE_BYTES_MAX + TIME_BYTES_MAX || (ended && self.frame.len() >= PIECE_BYTES_MAX) {
+        let beyond = self.frame.get(PIECE_BYTES_MAX..).unwrap_or_default();
+        let decides = ended || beyond.len() >= TIME_BYTES_MAX || time_of(beyond).is_some();
+        if decides && self.frame.len() >= PIECE_BYTES_MAX {
             let data = self.frame.split_to(PIECE_BYTES_MAX).freeze();
             self.line = if time_of(&self.frame).is_some() { None } else { Some(at_ms) };
             return Some(LogLine { at_ms, stream: Stream::Stdout, data, partial: true });
@@ -192,6 +194,16 @@ mod tests {
             }
             assert_eq!(read(false, pieces).await, want, "in chunks of {size}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_line_of_a_terminal_is_not_held_back() {
+        let long = vec![b'x'; PIECE_BYTES_MAX];
+        let wire = [TIME.as_bytes(), &long, TIME.as_bytes(), b"y\r\n"].concat();
+        let pieces = stream::iter([Ok(piece(Stream::Stdout, &wire, false))]).chain(stream::pending()).boxed();
+        let lines = log_lines(pieces, true).take(2).try_collect::<Vec<_>>();
+        let lines = tokio::time::timeout(std::time::Duration::from_secs(10), lines).await.unwrap().unwrap();
+        assert_eq!(lines, [line(Stream::Stdout, &long, true), line(Stream::Stdout, b"y\r", false)]);
     }
 
     #[tokio::test]

@@ -19,6 +19,7 @@ use hyper_util::{
 use parking_lot::Mutex;
 use serde::{Deserialize, de::DeserializeOwned};
 use std::{
+    error::Error,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -87,7 +88,7 @@ impl Transport {
     pub(super) async fn json<T: DeserializeOwned>(&self, call: Call) -> Result<T, Fault> {
         let what = call.to_string();
         let body = self.whole(call).await?;
-        serde_json::from_slice(&body).map_err(|e| Fault::Nonsense(format!("{what}: {e}")))
+        serde_json::from_slice(&body).map_err(|e| Fault::Nonsense(format!("{e}, to {what}")))
     }
 
     async fn whole(&self, call: Call) -> Result<Bytes, Fault> {
@@ -125,7 +126,10 @@ impl Transport {
             serde_json::from_slice(&text).map_err(|e| Fault::Nonsense(format!("/version: {e}")))?;
         let version = server.agree()?;
         let mut agreed = self.0.agreed.lock();
-        (agreed.version, agreed.generation) = (Some(version), agreed.generation + 1);
+        // Several that asked at once found out the same.
+        if agreed.version != Some(version) {
+            (agreed.version, agreed.generation) = (Some(version), agreed.generation + 1);
+        }
         Ok(version)
     }
 
@@ -166,7 +170,8 @@ impl Transport {
         let request = request.body(call.body).map_err(|e| Fault::Nonsense(format!("a request that is none: {e}")))?;
         let response = match tokio::time::timeout_at(deadline.into(), self.0.client.request(request)).await {
             Err(_) => return Err(Fault::Late(Duration::ZERO)),
-            Ok(Err(error)) => return Err(Fault::Unreachable(chain(&error))),
+            // The client's own error only says at which step of its own it happened.
+            Ok(Err(error)) => return Err(Fault::Unreachable(chain(error.source().unwrap_or(&error)))),
             Ok(Ok(response)) => response,
         };
         let status = response.status();
