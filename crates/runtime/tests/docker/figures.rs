@@ -17,9 +17,9 @@ fn median(mut all: Vec<Duration>) -> Duration {
 /// Create and start, beside `docker run -d` of the same image, in turn.
 #[tokio::test]
 #[ignore = "figures; run it by hand"]
-async fn docker_start_beside_docker_run() {
+async fn start_beside_docker_run_on_docker() {
     const TURNS: usize = 20;
-    let Some(daemon) = Daemon::find("docker_start_beside_docker_run") else { return };
+    let Some(daemon) = Daemon::find("start_beside_docker_run_on_docker") else { return };
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for turn in 0..TURNS {
         let begun = Instant::now();
@@ -44,8 +44,8 @@ async fn docker_start_beside_docker_run() {
 /// A key typed into a terminal inside, until its echo.
 #[tokio::test]
 #[ignore = "figures; run it by hand"]
-async fn docker_keystrokes_echo() {
-    let Some(daemon) = Daemon::find("docker_keystrokes_echo") else { return };
+async fn keystrokes_echo_on_docker() {
+    let Some(daemon) = Daemon::find("keystrokes_echo_on_docker") else { return };
     let id = daemon.docker.create(&daemon.script("app_web_aaaaaa", RUNS)).await.expect("create");
     daemon.docker.start(&id).await.expect("start");
     let command = vec!["/bin/cat".to_owned()];
@@ -67,9 +67,9 @@ async fn docker_keystrokes_echo() {
 /// Every byte of a large output, through both ways, with the memory that it takes. Not run by default: it writes 1 GiB of logs.
 #[tokio::test]
 #[ignore = "writes 1 GiB; run it by hand"]
-async fn docker_a_gibibyte_without_growth() {
+async fn a_gibibyte_without_growth_on_docker() {
     let bytes_wanted = std::env::var("BYTES").ok().and_then(|n| n.parse().ok()).unwrap_or(1u64 << 30);
-    let Some(daemon) = Daemon::find("docker_a_gibibyte_without_growth") else { return };
+    let Some(daemon) = Daemon::find("a_gibibyte_without_growth_on_docker") else { return };
     let request = daemon.script(
         "app_web_aaaaaa",
         &format!(

@@ -33,8 +33,8 @@ async fn printed(daemon: &Daemon, id: &EngineId, script: &str) -> String {
 }
 
 #[tokio::test]
-async fn docker_open_files_are_what_it_can_give() {
-    let daemon = daemon!("docker_open_files_are_what_it_can_give");
+async fn open_files_are_what_it_can_give_on_docker() {
+    let daemon = daemon!("open_files_are_what_it_can_give_on_docker");
     let id = started(&daemon, &daemon.script("app_web_aaaaaa", RUNS)).await;
     let files: u64 = printed(&daemon, &id, "ulimit -n").await.parse().expect("a number");
     assert!((1..=65_535).contains(&files), "{files}");
@@ -47,8 +47,8 @@ async fn docker_open_files_are_what_it_can_give() {
 }
 
 #[tokio::test]
-async fn docker_users_are_known_or_named() {
-    let daemon = daemon!("docker_users_are_known_or_named");
+async fn users_are_known_or_named_on_docker() {
+    let daemon = daemon!("users_are_known_or_named_on_docker");
     let mut request = daemon.script("app_web_aaaaaa", RUNS);
     request.user = "nobody".into();
     let id = daemon.docker.create(&request).await.expect("create");
@@ -65,8 +65,8 @@ async fn docker_users_are_known_or_named() {
 }
 
 #[tokio::test]
-async fn docker_says_what_image_and_network_are_missing() {
-    let daemon = daemon!("docker_says_what_image_and_network_are_missing");
+async fn says_what_image_and_network_are_missing_on_docker() {
+    let daemon = daemon!("says_what_image_and_network_are_missing_on_docker");
     let request = CreateRequest { image: "eru-runtime-tests:nosuch".into(), ..daemon.script("app_web_aaaaaa", RUNS) };
     let error = daemon.docker.create(&request).await.expect_err("no image");
     assert!(matches!(&error, Error::NoImage(name) if name == "eru-runtime-tests:nosuch"), "{error}");
@@ -89,8 +89,8 @@ async fn docker_says_what_image_and_network_are_missing() {
 }
 
 #[tokio::test]
-async fn docker_pull_errors_are_errors() {
-    let daemon = daemon!("docker_pull_errors_are_errors");
+async fn pull_errors_are_errors_on_docker() {
+    let daemon = daemon!("pull_errors_are_errors_on_docker");
     // Nothing listens on port 1.
     let failed = match daemon.docker.pull("127.0.0.1:1/nosuch:1", None).await {
         Err(error) => error,
@@ -106,8 +106,8 @@ async fn docker_pull_errors_are_errors() {
 }
 
 #[tokio::test]
-async fn docker_several_networks_are_joined_before_the_start() {
-    let mut daemon = daemon!("docker_several_networks_are_joined_before_the_start");
+async fn several_networks_are_joined_before_the_start_on_docker() {
+    let mut daemon = daemon!("several_networks_are_joined_before_the_start_on_docker");
     let (first, second) = (daemon.network(Some("10.222.61.0/24")), daemon.network(None));
     let mut request = daemon.script("app_web_aaaaaa", RUNS);
     request.networks.insert(first.clone(), "10.222.61.77".into());
@@ -123,8 +123,8 @@ async fn docker_several_networks_are_joined_before_the_start() {
 }
 
 #[tokio::test]
-async fn docker_the_machines_network_has_the_machines_address() {
-    let daemon = daemon!("docker_the_machines_network_has_the_machines_address");
+async fn the_machines_network_has_the_machines_address_on_docker() {
+    let daemon = daemon!("the_machines_network_has_the_machines_address_on_docker");
     let mut request = daemon.script("app_web_aaaaaa", RUNS);
     request.networks.insert("host".into(), String::new());
     let id = started(&daemon, &request).await;
@@ -141,8 +141,8 @@ async fn docker_the_machines_network_has_the_machines_address() {
 }
 
 #[tokio::test]
-async fn docker_published_ports_are_bound() {
-    let daemon = daemon!("docker_published_ports_are_bound");
+async fn published_ports_are_bound_on_docker() {
+    let daemon = daemon!("published_ports_are_bound_on_docker");
     let port = std::net::TcpListener::bind("0.0.0.0:0").expect("a port").local_addr().expect("its number").port();
     let request = CreateRequest { publish: vec![port], ..daemon.script("app_web_aaaaaa", RUNS) };
     let id = daemon.docker.create(&request).await.expect("create");
@@ -151,8 +151,8 @@ async fn docker_published_ports_are_bound() {
 }
 
 #[tokio::test]
-async fn docker_scheduled_volumes_are_folders_of_their_own() {
-    let daemon = daemon!("docker_scheduled_volumes_are_folders_of_their_own");
+async fn scheduled_volumes_are_folders_of_their_own_on_docker() {
+    let daemon = daemon!("scheduled_volumes_are_folders_of_their_own_on_docker");
     let device = tempfile::tempdir().expect("a folder");
     let volume: Volume = "AUTO:/data:rw:100".parse().expect("a volume");
     let mut folders = Vec::new();
@@ -169,8 +169,8 @@ async fn docker_scheduled_volumes_are_folders_of_their_own() {
 }
 
 #[tokio::test]
-async fn docker_memory_is_enforced_and_its_want_told() {
-    let daemon = daemon!("docker_memory_is_enforced_and_its_want_told");
+async fn memory_is_enforced_and_its_want_told_on_docker() {
+    let daemon = daemon!("memory_is_enforced_and_its_want_told_on_docker");
     let mut request = daemon.script("app_web_aaaaaa", "exec tail /dev/zero");
     request.resources.memory_limit = MemoryBytes(16 << 20);
     let id = started(&daemon, &request).await;
@@ -180,8 +180,8 @@ async fn docker_memory_is_enforced_and_its_want_told() {
 }
 
 #[tokio::test]
-async fn docker_files_do_not_replace_folders() {
-    let daemon = daemon!("docker_files_do_not_replace_folders");
+async fn files_do_not_replace_folders_on_docker() {
+    let daemon = daemon!("files_do_not_replace_folders_on_docker");
     let id = daemon.docker.create(&daemon.script("app_web_aaaaaa", RUNS)).await.expect("create");
     let file = SentFile { path: "/tmp".into(), data: "x".into(), mode: 0o644, uid: 0, gid: 0 };
     let error = daemon.docker.send_files(&id, &[file]).await.expect_err("it is a folder");
@@ -189,9 +189,9 @@ async fn docker_files_do_not_replace_folders() {
 }
 
 #[tokio::test]
-async fn docker_a_hundred_are_listed() {
+async fn a_hundred_are_listed_on_docker() {
     const MANY: usize = 100;
-    let daemon = daemon!("docker_a_hundred_are_listed");
+    let daemon = daemon!("a_hundred_are_listed_on_docker");
     daemon::image();
     let requests: Vec<_> = (0..MANY).map(|n| daemon.script(&format!("app_web_aaa{n:03}"), RUNS)).collect();
     let created = futures::stream::iter(&requests).map(|request| daemon.docker.create(request)).buffer_unordered(8);

@@ -26,9 +26,9 @@ async fn lines(daemon: &Daemon, id: &EngineId) -> Vec<(Stream, Vec<u8>, bool)> {
 }
 
 #[tokio::test]
-async fn docker_lines_are_whole_or_in_pieces() {
+async fn lines_are_whole_or_in_pieces_on_docker() {
     const LONG: usize = 40_000;
-    let Some(daemon) = Daemon::find("docker_lines_are_whole_or_in_pieces") else { return };
+    let Some(daemon) = Daemon::find("lines_are_whole_or_in_pieces_on_docker") else { return };
     let script = format!("printf '{ODD}\\n'; head -c {LONG} /dev/zero; echo; echo; printf end");
     for (name, terminal, line_end) in [("app_web_aaaaaa", false, &b""[..]), ("app_web_aaaaab", true, b"\r")] {
         let id = ended(&daemon, name, &script, terminal).await;
@@ -57,8 +57,8 @@ async fn docker_lines_are_whole_or_in_pieces() {
 }
 
 #[tokio::test]
-async fn docker_an_attached_terminal_talks() {
-    let Some(daemon) = Daemon::find("docker_an_attached_terminal_talks") else { return };
+async fn an_attached_terminal_talks_on_docker() {
+    let Some(daemon) = Daemon::find("an_attached_terminal_talks_on_docker") else { return };
     let mut request = daemon.script("app_web_aaaaaa", &format!("stty -echo; printf '{ODD}'; cat; exit 9"));
     request.extras.terminal = true;
     let id = daemon.docker.create(&request).await.expect("create");
