@@ -29,7 +29,7 @@ async fn every_error_is_clear() -> Result<()> {
         (deploy(&["--deploy-strategy", "fil"]), 2, vec!["fil", "fill"]),
         (deploy(&["--image", "x:1"]), 1, vec!["image"]),
         (deploy(&["--memory", "900T"]), 1, vec!["memory"]),
-        (deploy(&["--network", "nosuchnet"]), 1, vec!["nosuchnet", "loopback"]),
+        (deploy(&["--network", "nosuchnet"]), 2, vec!["networks", "pod \"local\"", "plain commands"]),
         (words("replicaset get nosuchset"), 4, vec!["nosuchset"]),
         (words("replicaset scale hello -3"), 2, vec!["-3"]),
     ] {

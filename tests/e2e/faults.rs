@@ -86,6 +86,8 @@ async fn killed_between_any_two_steps() -> Result<()> {
     let points: Vec<&str> = fault::POINTS
         .iter()
         .copied()
+        // Only a replacement that is undone has an old workload to start again; core's own tests die there.
+        .filter(|point| *point != "undo.old_started")
         .filter(|point| ["deploy", "undo", "remove", "recover"].contains(&point.split('.').next().unwrap_or_default()))
         .collect();
     ensure!(points.len() >= 14, "{points:?}");
