@@ -1,5 +1,7 @@
 //! Eight cores on one etcd deploy onto the same nodes at once: never over-booked, and nothing fails that fits.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
 mod support;
 
 use eru_api::pb;
@@ -69,7 +71,7 @@ async fn deployed(client: &mut Client, options: pb::DeployOptions) -> Vec<(Strin
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn they_never_overbook_and_nothing_fails_that_fits() {
+async fn eight_cores_on_etcd_never_overbook_and_nothing_fails_that_fits() {
     if !EtcdServer::is_installed() {
         println!("skipped: etcd is not installed");
         return;

@@ -18,7 +18,7 @@ use std::{
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 /// Runs of which the median is told.
-const RUNS: usize = 11;
+const RUNS: usize = 21;
 
 fn main() {
     println!("| what | median | least | to reach | memory |");

@@ -71,11 +71,15 @@ impl Demand {
         volumes_request: Vec<Volume>,
         volumes_limit: Vec<Volume>,
     ) -> Result<Self, DemandError> {
+        let requests_are_given = !volumes_request.is_empty();
         let (volumes_request, volumes_limit) = pair_volumes(volumes_request, volumes_limit)?;
         let mut resources = resources;
         // What has no limit gets none by its volumes.
         let unlimited = resources.storage_limit == MemoryBytes(0) && resources.storage_request > MemoryBytes(0);
-        resources.storage_request = with_sizes(resources.storage_request, &volumes_request)?;
+        // Where nothing is requested, the request is the limit, which has the volumes in it.
+        if requests_are_given || resources.storage_request > MemoryBytes(0) {
+            resources.storage_request = with_sizes(resources.storage_request, &volumes_request)?;
+        }
         if !unlimited {
             resources.storage_limit = with_sizes(resources.storage_limit, &volumes_limit)?;
         }
