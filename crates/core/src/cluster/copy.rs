@@ -1,6 +1,6 @@
 //! Files out of workloads: a tar archive for each path, piece by piece as the engine sends it.
 
-use super::{Cluster, Error, Result, exec::check_path, target::Target};
+use super::{Cluster, Error, PIECE_BYTES_MAX, Result, exec::check_path, target::Target};
 use bytes::Bytes;
 use eru_api::pb;
 use eru_types::limits::LIST_LEN_MAX;
@@ -16,8 +16,6 @@ const WORKLOADS_AT_A_TIME: usize = 8;
 const PATHS_LEN_MAX: usize = 10_000;
 /// Largest archive of one path, in bytes: more is no file but something that never ends.
 const ARCHIVE_BYTES_MAX: u64 = 10 << 30;
-/// Largest piece of one message, in bytes: far below what clients take, and enough to be quick.
-const PIECE_BYTES_MAX: usize = 64 * 1024;
 
 /// What is to be copied.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,7 +100,7 @@ impl Cluster {
     async fn open_archive(&self, id: &str, path: &str) -> Result<BoxStream<'static, Result<Bytes>>> {
         check_path("path", path)?;
         let Target { id, node, engine } = self.target(id).await?;
-        let place = self.pools.transfers.enter(&node).await;
+        let place = self.pools.copies.enter(&node).await;
         let archive = self.engine_call(engine.runtime.copy_from(&id, path)).await?;
         // It keeps its place until its last piece was taken.
         Ok(archive

@@ -1,14 +1,16 @@
 //! Running a command inside of a workload.
 
-use super::{Cluster, Error, Result, pool::PoolPlace};
+use super::{
+    Cluster, Error, Result,
+    pool::PoolPlace,
+    request::{PATH_BYTES_MAX, is_absolute},
+};
 use eru_api::pb;
 use eru_runtime::Session;
 use eru_types::{limits::LIST_LEN_MAX, name::excerpt};
 
 /// Longest command with its variables, in bytes: half of what Linux passes to a program.
 const COMMAND_BYTES_MAX: usize = 1024 * 1024;
-/// Longest path, in bytes, as Linux has it.
-pub(crate) const PATH_BYTES_MAX: usize = 4096;
 
 /// Which command, in which workload.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,13 +83,13 @@ impl ExecRequest {
 /// # Errors
 /// [`Error::Invalid`] names the field and quotes the value.
 pub(crate) fn check_path(field: &str, path: &str) -> Result<()> {
-    if path.len() > PATH_BYTES_MAX {
-        return Err(Error::Invalid(format!("{field}: {} bytes (at most {PATH_BYTES_MAX})", path.len())));
-    }
-    if path.starts_with('/') && !path.contains('\0') && !path.split('/').any(|part| part == "..") {
+    if is_absolute(path) {
         return Ok(());
     }
-    Err(Error::Invalid(format!("{field} must be an absolute path without \"..\", got \"{}\"", excerpt(path))))
+    Err(Error::Invalid(format!(
+        "{field} must be an absolute path without \"..\" and at most {PATH_BYTES_MAX} bytes, got \"{}\"",
+        excerpt(path)
+    )))
 }
 
 /// A command that runs.
@@ -149,7 +151,10 @@ mod tests {
                 |o| o.envs = vec![format!("A={}", "x".repeat(1 << 20))],
                 "commands and envs: 1048580 bytes (at most 1048576)",
             ),
-            (|o| o.workdir = "etc".into(), "workdir must be an absolute path without \"..\", got \"etc\""),
+            (
+                |o| o.workdir = "etc".into(),
+                "workdir must be an absolute path without \"..\" and at most 4096 bytes, got \"etc\"",
+            ),
             (|o| o.workdir = "/a/../b".into(), "workdir must be an absolute path"),
             (|o| o.no_terminal = true, "no_terminal needs open_stdin"),
         ];

@@ -5,7 +5,7 @@ use bytes::{Bytes, BytesMut};
 use eru_runtime::SentFile;
 use eru_types::{EngineId, name::excerpt};
 use futures::StreamExt;
-use std::io::{Cursor, Read};
+use std::io::Cursor;
 
 /// What is taken out of a workload for its replacement, in bytes, all paths together: it is kept in memory in between.
 pub(crate) const COPIED_BYTES_MAX: usize = 64 << 20;
@@ -55,7 +55,7 @@ impl Cluster {
     }
 }
 
-/// The files of an archive of `source`, with their paths below `destination`.
+/// The files of an archive of `source`, with their paths below `destination`. Their contents stay where they are in it.
 fn unpack(archive: &Bytes, source: &str, destination: &str) -> Result<Vec<SentFile>> {
     let broken = |error: std::io::Error| {
         Error::Precondition(format!("copy: the archive of \"{}\" cannot be read: {error}", excerpt(source)))
@@ -63,7 +63,7 @@ fn unpack(archive: &Bytes, source: &str, destination: &str) -> Result<Vec<SentFi
     let mut tar = tar::Archive::new(Cursor::new(archive));
     let mut files = Vec::new();
     for entry in tar.entries().map_err(broken)? {
-        let mut entry = entry.map_err(broken)?;
+        let entry = entry.map_err(broken)?;
         let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
         // The first part is the name of the source itself.
         let within = name.trim_start_matches('/').split_once('/').map_or("", |(_, within)| within);
@@ -82,13 +82,16 @@ fn unpack(archive: &Bytes, source: &str, destination: &str) -> Result<Vec<SentFi
             "" => destination.to_owned(),
             within => format!("{destination}/{within}"),
         };
+        let (start, len) = (entry.raw_file_position(), entry.size());
+        let end = start.saturating_add(len);
+        if end > archive.len() as u64 {
+            return Err(broken(std::io::ErrorKind::UnexpectedEof.into()));
+        }
         let header = entry.header();
         let id =
             |id: std::io::Result<u64>| u32::try_from(id.map_err(broken)?).map_err(|e| broken(std::io::Error::other(e)));
         let (mode, uid, gid) = (header.mode().map_err(broken)? & 0o7777, id(header.uid())?, id(header.gid())?);
-        let mut data = Vec::with_capacity(usize::try_from(entry.size()).unwrap_or(0).min(archive.len()));
-        entry.read_to_end(&mut data).map_err(broken)?;
-        files.push(SentFile { path, data: data.into(), mode, uid, gid });
+        files.push(SentFile { path, data: archive.slice(start as usize..end as usize), mode, uid, gid });
     }
     Ok(files)
 }

@@ -1,6 +1,7 @@
 //! The output of a workload, straight from its engine.
 
 use super::{Cluster, Error, Result, clock::now_ms};
+use bytes::{BufMut, Bytes, BytesMut};
 use eru_api::pb;
 use eru_runtime::{LogLine, LogOptions};
 use eru_types::name::excerpt;
@@ -79,6 +80,17 @@ impl Cluster {
         let engine = self.engines.open(&node.record.record)?;
         self.engine_call(engine.runtime.logs(id, request.options.clone())).await
     }
+}
+
+/// A line as it was written.
+pub(crate) fn written(line: LogLine) -> Bytes {
+    if line.partial {
+        return line.data;
+    }
+    let mut data = BytesMut::with_capacity(line.data.len() + 1);
+    data.put_slice(&line.data);
+    data.put_u8(b'\n');
+    data.freeze()
 }
 
 #[cfg(test)]

@@ -21,8 +21,8 @@ pub mod images;
 pub mod lambda;
 mod locks;
 pub mod logs;
-pub mod networks;
 mod needs;
+pub mod networks;
 pub mod node;
 mod planner;
 pub mod pod;
@@ -56,6 +56,10 @@ use crate::cache::Cache;
 use engines::Engines;
 use eru_kv::Kv;
 use std::sync::Arc;
+
+/// Largest piece of output or of a file in one message, in bytes: the longest line that the original passes on, far below
+/// what clients take, and enough to be quick.
+pub(crate) const PIECE_BYTES_MAX: usize = 64 * 1024;
 
 /// The cluster as one core sees it: the store, the store's cache, and the engines of the nodes.
 pub struct Cluster {

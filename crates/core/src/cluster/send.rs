@@ -92,7 +92,7 @@ impl Cluster {
             Err(error) => return tell(String::new(), error.to_string()).await,
         };
         for file in files {
-            let place = self.pools.transfers.enter(&node).await;
+            let place = self.pools.sends.enter(&node).await;
             let sent = self.engine_call(engine.runtime.send_files(&engine_id, std::slice::from_ref(file))).await;
             drop(place);
             tell(file.path.clone(), sent.err().map(|error| error.to_string()).unwrap_or_default()).await;

@@ -1,11 +1,9 @@
 //! Output cut for messages: one line a message, or as it comes. No byte is added and none is taken away.
 
+use crate::cluster::PIECE_BYTES_MAX;
 use bytes::{Bytes, BytesMut};
 use eru_runtime::Stream;
 use std::collections::VecDeque;
-
-/// Largest piece of one message, in bytes: the longest line that the original passes on, and far below what clients take.
-pub(super) const PIECE_BYTES_MAX: usize = 64 * 1024;
 
 /// Output cut for messages.
 pub(super) struct Framing {

@@ -4,8 +4,7 @@ use super::{
     service::CoreService,
     streams::{Answers, Place},
 };
-use crate::cluster::logs::LogRequest;
-use bytes::{BufMut, BytesMut};
+use crate::cluster::logs::{LogRequest, written};
 use eru_api::pb;
 use eru_runtime::{LogLine, Stream};
 use futures::{StreamExt, stream};
@@ -36,14 +35,7 @@ impl CoreService {
 }
 
 fn message(id: &str, line: LogLine) -> pb::LogStreamMessage {
-    let data = if line.partial {
-        line.data
-    } else {
-        let mut data = BytesMut::with_capacity(line.data.len() + 1);
-        data.put_slice(&line.data);
-        data.put_u8(b'\n');
-        data.freeze()
-    };
+    let at_ms = line.at_ms;
     let std_stream_type = match line.stream {
         Stream::Stdout => pb::StdStreamType::Stdout,
         Stream::Stderr => pb::StdStreamType::Stderr,
@@ -51,8 +43,8 @@ fn message(id: &str, line: LogLine) -> pb::LogStreamMessage {
     pb::LogStreamMessage {
         id: id.to_owned(),
         error: String::new(),
-        data,
+        data: written(line),
         std_stream_type: std_stream_type.into(),
-        at_ms: line.at_ms,
+        at_ms,
     }
 }

@@ -1,15 +1,13 @@
 //! Reading one instance of a run to its end.
 
 use super::{HandOver, LOGGED_LINES_MAX, LambdaPiece, Run, seen::Seen};
-use crate::cluster::{Error, Result, target::Target};
-use bytes::{BufMut, Bytes, BytesMut};
+use crate::cluster::{Error, PIECE_BYTES_MAX, Result, logs::written, target::Target};
+use bytes::Bytes;
 use eru_runtime::{Error as RuntimeError, LogLine, LogOptions, Stream};
 use eru_types::{WorkloadName, name::excerpt};
 use futures::{StreamExt, TryStreamExt};
 use std::sync::{Arc, atomic::Ordering};
 
-/// Largest piece of one message, in bytes.
-const PIECE_BYTES_MAX: usize = 64 * 1024;
 /// How many of the last lines are read again at the end, each in memory and of at most 16 KiB; then all of them, one by one.
 const RESTS: [Option<usize>; 3] = [Some(64), Some(1024), None];
 
@@ -55,7 +53,7 @@ impl Run {
             match line {
                 Ok(line) => {
                     seen.note(&line);
-                    self.pass(id, line.stream, data(line)).await;
+                    self.pass(id, line.stream, written(line)).await;
                 }
                 // What is lost is said; how it ends is told all the same.
                 Err(error) => {
@@ -76,7 +74,7 @@ impl Run {
             let Some(tail) = tail else {
                 while let Some(line) = lines.next().await.transpose()? {
                     if again.is_new(&line) {
-                        self.pass(id, line.stream, data(line)).await;
+                        self.pass(id, line.stream, written(line)).await;
                     }
                 }
                 return Ok(());
@@ -84,7 +82,7 @@ impl Run {
             let lines: Vec<LogLine> = lines.try_collect().await?;
             if lines.len() < tail || lines.first().is_some_and(|oldest| seen.reaches(oldest)) {
                 for line in lines.into_iter().filter(|line| again.is_new(line)) {
-                    self.pass(id, line.stream, data(line)).await;
+                    self.pass(id, line.stream, written(line)).await;
                 }
                 return Ok(());
             }
@@ -125,15 +123,4 @@ impl Run {
             _ => {}
         }
     }
-}
-
-/// A line as it was written.
-fn data(line: LogLine) -> Bytes {
-    if line.partial {
-        return line.data;
-    }
-    let mut data = BytesMut::with_capacity(line.data.len() + 1);
-    data.put_slice(&line.data);
-    data.put_u8(b'\n');
-    data.freeze()
 }

@@ -10,6 +10,7 @@ use crate::{
         files::COPIED_BYTES_MAX,
         hook::Hooks,
         needs,
+        pool::Kept,
         remove::RemoveOutcome,
     },
     record::{NodeRecord, Placement, PlacementState},
@@ -18,6 +19,8 @@ use eru_runtime::{SentFile, State};
 use eru_types::EngineId;
 use std::{collections::BTreeMap, sync::Arc};
 
+/// What a file takes in an archive besides its contents, in bytes: a header, and what fills its last block.
+const ENTRY_BYTES: usize = 1024;
 /// Networks of an engine whose addresses it chooses itself: one that is inherited there gets a new address.
 const NETWORKS_WITHOUT_CHOICE: [&str; 4] = ["bridge", "host", "none", "loopback"];
 
@@ -73,7 +76,7 @@ impl Cluster {
             }
             deploy.spec.networks = inherited(before.networks);
         }
-        let files = self.files_of(&engine, &id, request).await?;
+        let (files, kept) = self.files_of(&engine, &id, request).await?;
         self.ensure_image(&old.placement.node, &engine, &deploy.spec.image).await?;
         self.fault("replace.before_commit").await;
         let (name, held) = self.fresh_name(&deploy);
@@ -90,6 +93,7 @@ impl Cluster {
         self.fault("replace.stopped").await;
         let supplies = Supplies::new(files.into());
         let made = self.make_or_undo(&mut new, &supplies).await;
+        drop((supplies, kept));
         let failed = made.error.clone();
         outcome.create = Some(made);
         if !failed.is_empty() {
@@ -130,16 +134,27 @@ impl Cluster {
         }
     }
 
-    /// The files that the new one gets: those of the request, and what is copied out of the old one.
-    async fn files_of(&self, engine: &Engine, id: &EngineId, request: &ReplaceRequest) -> Result<Vec<SentFile>> {
+    /// The files that the new one gets: those of the request, and what is copied out of the old one, with the right to keep
+    /// that in memory.
+    async fn files_of(
+        &self,
+        engine: &Engine,
+        id: &EngineId,
+        request: &ReplaceRequest,
+    ) -> Result<(Vec<SentFile>, Option<Kept>)> {
         let mut files = request.deploy.files.to_vec();
+        if request.copy.is_empty() {
+            return Ok((files, None));
+        }
+        let mut kept = self.pools.kept.enter().await;
         let mut room = COPIED_BYTES_MAX;
         for (source, destination) in &request.copy {
             let taken = self.take_files(engine, id, source, destination, room).await?;
-            room = room.saturating_sub(taken.iter().map(|file| file.data.len()).sum());
+            room = room.saturating_sub(taken.iter().map(|file| file.data.len() + ENTRY_BYTES).sum());
             files.extend(taken);
         }
-        Ok(files)
+        kept.shrink(COPIED_BYTES_MAX - room);
+        Ok((files, Some(kept)))
     }
 
     /// Stops the old one, after its hooks.

@@ -12,7 +12,9 @@ use crate::{
 use eru_api::pb;
 use eru_runtime::SentFile;
 use eru_scheduler::{Content, NodeFilter, Strategy};
-use eru_types::{Allotment, AppName, Demand, EntrypointName, Labels, NodeName, PodName, Resources, limits::DEPLOY_COUNT_MAX};
+use eru_types::{
+    Allotment, AppName, Demand, EntrypointName, Labels, NodeName, PodName, Resources, limits::DEPLOY_COUNT_MAX,
+};
 use prost::Message;
 use sha1::{Digest, Sha1};
 use std::sync::Arc;
@@ -89,8 +91,7 @@ impl DeployRequest {
     }
 
     /// Proves the deploy of a replacement: the pod need not be named, no count is one, how it spreads does not matter, and
-    /// resources are those of the workload that is replaced. An op id is not needed: a replacement that is repeated does not
-    /// find the workload any more.
+    /// resources are those of the workload that is replaced.
     ///
     /// # Errors
     /// As [`Self::from_pb`].
@@ -99,7 +100,6 @@ impl DeployRequest {
             deploy_strategy: pb::deploy_options::Strategy::Auto.into(),
             count: if options.count == 0 { 1 } else { options.count },
             resource_opts: None,
-            op_id: String::new(),
             ..options.clone()
         };
         Self::prove(&options, !options.podname.is_empty(), true)
@@ -167,7 +167,11 @@ impl DeployRequest {
 /// What tells this request from another under the same op id. Maps are ordered, so equal requests encode equally.
 fn digest(options: &pb::DeployOptions) -> String {
     let plain = pb::DeployOptions { op_id: String::new(), owner_epoch: 0, ..options.clone() };
-    Sha1::digest(plain.encode_to_vec()).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex_digest(&plain.encode_to_vec())
+}
+
+pub(crate) fn hex_digest(bytes: &[u8]) -> String {
+    Sha1::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn spread(strategy: i32) -> Result<Spread> {

@@ -12,7 +12,7 @@ const FILES_LEN_MAX: usize = 1000;
 /// All of them together, in bytes: a request of the default size has no more.
 const FILES_BYTES_MAX: usize = 20 << 20;
 /// Longest path, in bytes: the kernel's.
-const PATH_BYTES_MAX: usize = 4096;
+pub(crate) const PATH_BYTES_MAX: usize = 4096;
 /// Permission bits of a file of which nothing is said.
 const MODE: u32 = 0o755;
 /// All permission bits there are.
@@ -62,16 +62,19 @@ fn file(path: &str, data: Bytes, mode: i64, owner: pb::FileOwner) -> Result<Sent
 /// # Errors
 /// [`Error::Invalid`] names the field and quotes the path.
 pub(crate) fn path(field: &str, path: &str) -> Result<()> {
-    let good = path.starts_with('/')
-        && !path.ends_with('/')
-        && path.len() <= PATH_BYTES_MAX
-        && !path.contains('\0')
-        && !path.split('/').any(|part| part == "..");
-    if good {
+    if is_absolute(path) && !path.ends_with('/') {
         return Ok(());
     }
     Err(Error::Invalid(format!(
         "{field}: must be the absolute path of a file, without \"..\" and at most {PATH_BYTES_MAX} bytes, got \"{}\"",
         excerpt(path)
     )))
+}
+
+/// Whether a path is one that an engine may be given.
+pub(crate) fn is_absolute(path: &str) -> bool {
+    path.starts_with('/')
+        && path.len() <= PATH_BYTES_MAX
+        && !path.contains('\0')
+        && !path.split('/').any(|part| part == "..")
 }

@@ -9,9 +9,10 @@ mod spec;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use deploy::hex_digest;
 pub use deploy::{DeployRequest, Spread};
 pub(crate) use entrypoint::command_lines;
-pub(crate) use files::{files, path as file_path};
+pub(crate) use files::{PATH_BYTES_MAX, files, is_absolute, path as file_path};
 
 use super::{Error, Result};
 use eru_types::limits::LIST_LEN_MAX;
