@@ -8,6 +8,7 @@
 //! | it was removed | nothing is left to do |
 //!
 //! # Invariants
+//! - An instance is read, and removed, by one call only: one that repeats an op id does not end what another one reads.
 //! - A run that nobody of this core works on is removed by recovery, whatever state it is in.
 //! - It is removed when it ends, when its client leaves, when its time is over, and when the core stops.
 
@@ -134,11 +135,18 @@ impl Run {
     fn note(&self, outcome: DeployOutcome, failed: &mut Vec<String>) -> String {
         let (Some(name), Some(id)) = (outcome.name.clone(), outcome.id.as_ref()) else {
             if let Some(name) = &outcome.name {
-                self.cluster.runs.end(name);
+                self.cluster.runs.end_unclaimed(name);
             }
             failed.push(outcome.error);
             return String::new();
         };
+        if !self.cluster.runs.claim(&name) {
+            failed.push(format!(
+                "{name} is the run of another call with op_id \"{}\", and ends with that",
+                outcome.op_id
+            ));
+            return String::new();
+        }
         self.left.lock().insert(id.to_string(), name);
         id.to_string()
     }

@@ -202,6 +202,25 @@ async fn one_that_is_asked_for_again_is_not_run_again() {
 }
 
 #[tokio::test]
+async fn one_that_another_call_reads_is_left_to_that_call() {
+    let core = start().await.with_nodes(&["n1"]).await;
+    let named = || change(asked(&["print:x"], 1), |deploy| deploy.op_id = "same".into());
+    let (_typing, mut first) = run(&core, named()).await.unwrap();
+    let id = within(first.message()).await.unwrap().unwrap().workload_id;
+    within(first.message()).await.unwrap().unwrap();
+    let (_typing, mut second) = run(&core, named()).await.unwrap();
+    let second: Vec<_> = all(&mut second).await.iter().map(said).collect();
+    assert_eq!(second.len(), 2);
+    assert_eq!((second[0].0, second[1].0), (Typeworkloadid, Eruerror));
+    assert!(second[1].1.contains("is the run of another call with op_id \"same\""), "{second:?}");
+    assert!(engine(&core, "n1").kill(&EngineId::new(&id).unwrap(), 3), "it still runs");
+    let rest: Vec<_> = all(&mut first).await.iter().map(said).collect();
+    assert_eq!(rest, [(Stdout, "[exitcode] 3".into(), Some(3))]);
+    nothing_is_left(&core).await;
+    core.stop().await;
+}
+
+#[tokio::test]
 async fn bad_requests_are_refused_in_words() {
     let core = start().await.with_nodes(&["n1"]).await;
     let stdin = |count| change(asked(&["cat"], count), |deploy| deploy.open_stdin = true);

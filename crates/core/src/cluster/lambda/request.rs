@@ -5,7 +5,7 @@ use super::{
     ASYNC_MAX,
 };
 use eru_api::pb;
-use eru_scheduler::Strategy;
+use eru_scheduler::{Content, Strategy};
 use eru_types::name::excerpt;
 use std::time::Duration;
 
@@ -51,10 +51,11 @@ impl Cluster {
         };
         let seconds = if seconds.is_zero() { self.settings.global_timeout } else { seconds };
         deploy.spec.lambda = true;
-        if !deploy.spec.extras.log_driver.is_empty() {
-            // Its output is read from there.
+        if deploy.content == Content::Image || !deploy.spec.extras.log_driver.is_empty() {
+            // Its output is read from there, whatever the engine or the configuration would do with it.
             deploy.spec.extras.log_driver = LOG_DRIVER.into();
             deploy.spec.extras.log_options.clear();
+            deploy.debug = false;
         }
         // Nobody could type into what nobody waits for.
         let terminal = asked.open_stdin && !options.r#async;

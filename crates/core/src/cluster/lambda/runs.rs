@@ -10,8 +10,15 @@ use std::collections::HashMap;
 /// The runs that a task of this core works on, from before they are started until they are removed.
 #[derive(Default)]
 pub struct Runs {
-    /// With what was attached to those that have a terminal, until it is taken.
-    known: Mutex<HashMap<WorkloadName, Option<Session>>>,
+    known: Mutex<HashMap<WorkloadName, Known>>,
+}
+
+#[derive(Default)]
+struct Known {
+    /// What was attached to a terminal, until it is taken.
+    session: Option<Session>,
+    /// A call reads it, and removes it.
+    claimed: bool,
 }
 
 impl Runs {
@@ -20,13 +27,27 @@ impl Runs {
         self.known.lock().contains_key(name)
     }
 
+    /// Makes a run that of the caller; false when it is another one's, of this core or of another. Calls with one op id find
+    /// the same runs.
+    pub(super) fn claim(&self, name: &WorkloadName) -> bool {
+        self.known.lock().get_mut(name).is_some_and(|known| !std::mem::replace(&mut known.claimed, true))
+    }
+
     pub(super) fn end(&self, name: &WorkloadName) {
         self.known.lock().remove(name);
     }
 
+    /// Ends one that nobody has claimed.
+    pub(super) fn end_unclaimed(&self, name: &WorkloadName) {
+        let mut known = self.known.lock();
+        if known.get(name).is_some_and(|known| !known.claimed) {
+            known.remove(name);
+        }
+    }
+
     /// What was attached before the start.
     pub(super) fn take(&self, name: &WorkloadName) -> Option<Session> {
-        self.known.lock().get_mut(name)?.take()
+        self.known.lock().get_mut(name)?.session.take()
     }
 }
 
@@ -41,10 +62,10 @@ impl Cluster {
         if !spec.lambda {
             return Ok(());
         }
-        self.runs.known.lock().insert(placement.name.clone(), None);
+        self.runs.known.lock().insert(placement.name.clone(), Known::default());
         if spec.extras.terminal {
-            let session = self.engine_call(engine.runtime.attach(id)).await?;
-            self.runs.known.lock().insert(placement.name.clone(), Some(session));
+            let session = Some(self.engine_call(engine.runtime.attach(id)).await?);
+            self.runs.known.lock().insert(placement.name.clone(), Known { session, claimed: false });
         }
         Ok(())
     }

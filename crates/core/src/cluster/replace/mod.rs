@@ -14,7 +14,10 @@
 //!   So a replacement needs no free room, and the sum of a node does not change with any of the transactions above, nor
 //!   with the one that takes the new one back ([`Cluster::forget`]): none of them has to raise the node's version.
 //! - An old workload is only gone once its replacement runs.
+//! - A request with an op id is carried out once. What it replaces is not there any more when it is repeated, or is what it
+//!   made itself, so a repeat is refused and told where to look.
 
+mod op;
 mod plan;
 mod request;
 mod run;

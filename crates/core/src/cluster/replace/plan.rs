@@ -45,7 +45,7 @@ impl Cluster {
             spec,
             engine_id: None,
             core: self.instance.clone(),
-            op_id: String::new(),
+            op_id: deploy.op_id.clone(),
             seq: u32::try_from(seq).unwrap_or(u32::MAX),
             owner: deploy.owner.as_ref().map(|owner| owner.name.clone()).unwrap_or_default(),
             created_at_ms: now_ms(),

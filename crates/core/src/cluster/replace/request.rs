@@ -2,11 +2,12 @@
 
 use crate::cluster::{
     Error, Result,
-    request::{DeployRequest, file_path},
+    request::{DeployRequest, file_path, hex_digest},
     workload::distinct,
 };
 use eru_api::pb;
 use eru_types::Labels;
+use prost::Message;
 use std::collections::BTreeMap;
 
 /// Most paths copied from an old workload to its replacement.
@@ -25,6 +26,8 @@ pub struct ReplaceRequest {
     pub labels: Labels,
     /// Files to be copied: source to destination.
     pub copy: BTreeMap<String, String>,
+    /// Of the request, without op id and epoch.
+    pub digest: String,
 }
 
 impl ReplaceRequest {
@@ -47,6 +50,13 @@ impl ReplaceRequest {
             inherits_networks: options.networkinherit,
             labels: Labels::new(options.filter_labels.clone())?,
             copy: options.copy.clone(),
+            digest: digest(options, deploy),
         })
     }
+}
+
+/// What tells this request from another under the same op id.
+fn digest(options: &pb::ReplaceOptions, deploy: &pb::DeployOptions) -> String {
+    let plain = pb::DeployOptions { op_id: String::new(), owner_epoch: 0, ..deploy.clone() };
+    hex_digest(&pb::ReplaceOptions { deploy_opt: Some(plain), ..options.clone() }.encode_to_vec())
 }

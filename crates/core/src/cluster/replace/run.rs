@@ -3,12 +3,12 @@
 use super::ReplaceRequest;
 use crate::{
     cache::WorkloadFilter,
-    cluster::{Cluster, DeployOutcome, DeployRequest, Result, deploy::check_size, remove::RemoveOutcome},
+    cluster::{Cluster, DeployOutcome, DeployRequest, Error, Result, deploy::check_size, remove::RemoveOutcome},
     record::PlacementState,
 };
 use futures::{StreamExt, stream};
 use std::sync::Arc;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 /// What became of one replacement.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,7 +28,8 @@ impl Cluster {
     /// Workloads of another pod than the one that is asked for are left out.
     ///
     /// # Errors
-    /// [`Error::Precondition`] when the owner's epoch is old; what concerns one workload is in its outcome.
+    /// [`Error::Precondition`] when the owner's epoch is old, [`Error::Exists`] when a request with its op id came before;
+    /// what concerns one workload is in its outcome.
     pub async fn replace(self: &Arc<Self>, mut request: ReplaceRequest) -> Result<mpsc::Receiver<ReplaceOutcome>> {
         if let Some(owner) = &request.deploy.owner {
             self.tasks.fences.check(&*self.kv, owner).await?;
@@ -42,8 +43,16 @@ impl Cluster {
             request.deploy.count.min(u32::try_from(self.settings.max_concurrency).unwrap_or(u32::MAX)).max(1);
         let room = self.tasks.room(at_a_time).await;
         let (outcomes, receiver) = mpsc::channel(request.ids.len().max(1));
+        let (begun, beginning) = oneshot::channel();
         let (cluster, request) = (self.clone(), Arc::new(request));
         self.tasks.spawn(async move {
+            let claimed = cluster.claim_op(&request).await;
+            let goes_on = claimed.is_ok();
+            // A caller that left does not want to know.
+            let _ = begun.send(claimed);
+            if !goes_on {
+                return;
+            }
             let one = |(seq, id): (usize, String)| {
                 let (cluster, request) = (cluster.clone(), request.clone());
                 async move { cluster.replace_one(&id, seq, &request).await }
@@ -57,6 +66,7 @@ impl Cluster {
             }
             drop(room);
         })?;
+        beginning.await.map_err(|_| Error::Unavailable("the core is stopping".into()))??;
         Ok(receiver)
     }
 

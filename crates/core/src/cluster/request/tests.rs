@@ -251,7 +251,7 @@ fn a_replacement_names_no_pod_and_takes_no_resources() {
     resource(&mut options).cpu_bind = true;
     options.op_id = "op".into();
     let request = DeployRequest::for_replace(&options).unwrap();
-    assert_eq!((request.count, request.resources, request.op_id.as_str()), (1, Resources::default(), ""));
+    assert_eq!((request.count, request.resources, request.op_id.as_str()), (1, Resources::default(), "op"));
 }
 
 #[test]

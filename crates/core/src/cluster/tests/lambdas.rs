@@ -91,3 +91,16 @@ async fn output_is_whole_however_slowly_it_is_read() {
     assert_eq!((lines, codes), (1000, 2));
     world.check(&core).await;
 }
+
+#[tokio::test]
+async fn its_output_is_where_it_can_be_read_from_whatever_the_configuration_says() {
+    let mut world = World::new();
+    world.settings.docker.log_type = "journald".into();
+    let core = world.core("only").await;
+    nodes(&core, 1, 8 * GIB).await;
+    let lambda = run(&core, &["print:x"], |asked| asked.deploy_options.as_mut().unwrap().debug = true).await;
+    let drivers: Vec<_> = world.placements().await.iter().map(|p| p.spec.extras.log_driver.clone()).collect();
+    assert_eq!(drivers, ["json-file", "json-file"]);
+    drop(lambda);
+    eventually("them to be removed", async || world.placements().await.is_empty()).await;
+}

@@ -219,3 +219,37 @@ async fn everything_agrees_after_a_death_at_any_point_of_a_replacement() {
     }
     assert_eq!(met, 22, "each of its points is met as often as both replacements come there");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_with_an_op_id_is_carried_out_once() {
+    let world = World::new();
+    let (cluster, ids) = full(&world, 2).await;
+    let named = pb::DeployOptions { op_id: "roll".into(), ..options(1) };
+    // No ids: a repeat would replace what the first one made.
+    let all = replacement(&[], &named);
+    assert_eq!(replace(&cluster, &all).await.iter().filter(|outcome| outcome.error.is_empty()).count(), 2);
+    let made = world.placements().await;
+    assert!(made.iter().all(|placement| placement.op_id == "roll"));
+    let again = |options: &pb::ReplaceOptions| {
+        let request = crate::cluster::replace::ReplaceRequest::from_pb(options).unwrap();
+        let cluster = cluster.clone();
+        async move { within(cluster.replace(request)).await.err().unwrap() }
+    };
+    let refused = again(&all).await;
+    assert!(matches!(refused, crate::cluster::Error::Exists(_)), "{refused:?}");
+    assert!(refused.to_string().starts_with("op_id \"roll\" came before, and its replacements are not made twice"));
+    let other = again(&replacement(&ids, &named)).await.to_string();
+    assert_eq!(other, "op_id \"roll\" was used for another request, of 2 web of app a");
+    assert_eq!(world.placements().await, made);
+    // Two at the same time: one of them is carried out.
+    let both = replacement(&[], &pb::DeployOptions { op_id: "both".into(), ..options(1) });
+    let request = || crate::cluster::replace::ReplaceRequest::from_pb(&both).unwrap();
+    let (one, two) = tokio::join!(cluster.replace(request()), cluster.replace(request()));
+    assert_eq!([one.is_ok(), two.is_ok()].iter().filter(|is_ok| **is_ok).count(), 1);
+    for mut outcomes in [one, two].into_iter().flatten() {
+        while let Some(outcome) = within(outcomes.recv()).await {
+            assert_eq!(outcome.error, "");
+        }
+    }
+    world.check(&cluster).await;
+}
