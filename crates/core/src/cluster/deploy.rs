@@ -143,6 +143,12 @@ pub(crate) fn check_size(request: &DeployRequest, core_id: &str, instance: &str)
     Ok(())
 }
 
+/// Says of an op id that it is somebody else's.
+pub(crate) fn another_request(op_id: &str, op: &OpRecord) -> Error {
+    let OpRecord { count, entrypoint, app, .. } = op;
+    Error::Precondition(format!("op_id \"{op_id}\" was used for another request, of {count} {entrypoint} of app {app}"))
+}
+
 /// A deploy that goes on without its client.
 struct Deploy {
     cluster: Arc<Cluster>,
@@ -228,10 +234,7 @@ impl Deploy {
         if op.digest == self.request.digest {
             return Ok(());
         }
-        Err(Error::Precondition(format!(
-            "op_id \"{}\" was used for another request, of {} {} of app {}",
-            self.request.op_id, op.count, op.entrypoint, op.app
-        )))
+        Err(another_request(&self.request.op_id, op))
     }
 
     /// Answers with what the first deploy of this op id made, waiting for what is still in the making.

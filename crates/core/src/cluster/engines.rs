@@ -46,7 +46,7 @@ impl Engine {
 }
 
 /// Where an engine is, and what it takes to be let in.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Address<'a> {
     /// The endpoint, as a node is registered with it.
     pub endpoint: &'a str,
@@ -135,6 +135,14 @@ impl Engines {
                 open.remove(endpoint);
             }
         }
+    }
+
+    /// Forgets the engines that no node has: other cores change and remove nodes too.
+    pub fn keep(&self, is_had: impl Fn(Address<'_>) -> bool) {
+        self.open.lock().retain(|endpoint, all| {
+            all.retain(|opened| is_had(Address { endpoint, tls: opened.tls.as_ref() }));
+            !all.is_empty()
+        });
     }
 
     /// How many are open.

@@ -1,9 +1,10 @@
 //! The networks that engines offer, and who is in them.
 
 use super::{Cluster, Error, Result, fence::key_name};
+use crate::cache::NodeView;
 use eru_api::pb;
 use eru_runtime::{Error as RuntimeError, Network};
-use eru_types::{NodeName, PodName, name::excerpt};
+use eru_types::{PodName, name::excerpt};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// Which workload is to join which network.
@@ -93,7 +94,7 @@ impl Cluster {
         }
         let (mut unsupported, mut failed, mut answered) = (None, None, false);
         for node in nodes {
-            match self.networks_of(node.name(), driver).await {
+            match self.networks_of(&node, driver).await {
                 Ok(networks) if networks.is_empty() => answered = true,
                 Ok(networks) => return Ok(networks),
                 Err(error @ Error::Runtime(RuntimeError::Unsupported { .. })) => unsupported = Some(error),
@@ -106,13 +107,9 @@ impl Cluster {
         }
     }
 
-    async fn networks_of(&self, node: &NodeName, driver: &str) -> Result<Vec<Network>> {
-        let engine = self.engine_of(node)?;
-        let patience = self.settings.connection_timeout;
-        match tokio::time::timeout(patience, engine.runtime.networks(driver)).await {
-            Ok(networks) => Ok(networks?),
-            Err(_) => Err(Error::Unavailable(format!("engine of node \"{node}\" did not answer in {patience:?}"))),
-        }
+    async fn networks_of(&self, node: &NodeView, driver: &str) -> Result<Vec<Network>> {
+        let engine = self.live_engine(node)?;
+        self.ask(node.name(), engine.runtime.networks(driver)).await
     }
 
     /// Joins a workload to a network; answers the addresses that it got.

@@ -46,6 +46,7 @@ pub(super) async fn run(cluster: &Arc<Cluster>, options: RecoveryOptions) {
     let mut store_looked_at: Option<Instant> = None;
     loop {
         sweep.engines(cluster, options.orphan_age).await;
+        cluster.forget_engines();
         if store_looked_at.is_none_or(|at| at.elapsed() >= STORE_EVERY) || !sweep.reports.is_empty() {
             store_looked_at = Some(Instant::now());
             if let Err(error) = sweep.store(cluster, options.orphan_age).await {

@@ -94,7 +94,7 @@ async fn what_is_wrong_with_one_node_is_said_of_that_node() {
     let down = "runtime fake://n1 does not answer: the engine was set down";
     assert_eq!(texts[0], ("n1", false, down));
     assert_eq!(texts[1], ("n1", false, down));
-    assert_eq!(texts[2], ("n2", false, "runtime: manifest unknown"), "the engine's own words");
+    assert_eq!(texts[2], ("n2", false, "image a:1 cannot be fetched: manifest unknown"));
     assert_eq!(texts[3], ("n2", true, ""));
     assert!(!texts[4].1 && texts[4].2.contains("pull fails") && texts[5] == ("n3", true, ""));
     let listed = list(&core, "").await;

@@ -1,7 +1,7 @@
 //! Networks of engines.
 
 use super::{engine, support};
-use eru_api::pb::{self, ConnectNetworkOptions, DisconnectNetworkOptions, ListNetworkOptions};
+use eru_api::pb::{self, ConnectNetworkOptions, DisconnectNetworkOptions, ListNetworkOptions, SetNodeOptions};
 use support::{TestCore, deploy, start};
 use tonic::{Code, Status};
 
@@ -65,5 +65,23 @@ async fn workloads_join_and_leave() {
     assert!(status.message().contains("is not in network \"net1\""), "{status:?}");
     engine(&core, "n1").set_down(true);
     assert_eq!(core.client.disconnect_network(leave("fake")).await.unwrap_err().code(), Code::Unavailable);
+    core.stop().await;
+}
+
+#[tokio::test]
+async fn a_node_that_is_held_to_be_dead_is_not_asked() {
+    let mut core = start().await.with_nodes(&["n1", "n2"]).await;
+    engine(&core, "n1").add_network("net1", "bridge", "172.30.0.0/24");
+    engine(&core, "n2").add_network("net2", "bridge", "172.31.0.0/24");
+    let names = async |core: &TestCore| {
+        let networks = list(core, "p", "bridge").await?;
+        Ok::<_, Status>(networks.iter().any(|(name, _)| name == "net1"))
+    };
+    assert!(names(&core).await.unwrap());
+    let down = |node: &str| SetNodeOptions { nodename: node.into(), workloads_down: true, ..Default::default() };
+    core.client.set_node(down("n1")).await.unwrap();
+    assert!(!names(&core).await.unwrap());
+    core.client.set_node(down("n2")).await.unwrap();
+    assert_eq!(names(&core).await.unwrap_err().message(), "node \"n2\" is lost");
     core.stop().await;
 }

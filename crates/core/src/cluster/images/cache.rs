@@ -1,12 +1,12 @@
 //! Fetching images ahead of a deploy.
 
 use super::{
-    super::{Cluster, Error, Result, image, is_silence, pool::PoolPlace},
+    super::{Cluster, Result, is_silence, pull::Fetch},
     nodes::{NodeChoice, images, step},
 };
 use crate::cache::NodeView;
 use eru_api::pb;
-use eru_runtime::{PullProgress, RegistryLogin};
+use eru_runtime::PullProgress;
 use eru_types::NodeName;
 use futures::{
     StreamExt,
@@ -82,102 +82,93 @@ impl Cluster {
     ) -> BoxStream<'static, CacheStep> {
         // A node that does not answer is not asked again for each of its images.
         let silent: Arc<OnceLock<String>> = Arc::default();
-        stream::iter(images)
-            .then(move |image| {
-                let (cluster, node, silent) = (self.clone(), node.clone(), silent.clone());
-                async move {
-                    let outcome = {
-                        let (node, image) = (node.name().clone(), image.clone());
-                        move |error| CacheStep { node: node.clone(), image: image.clone(), progress: None, error }
-                    };
-                    if let Some(error) = silent.get() {
-                        return stream::iter([outcome(error.clone())]).boxed();
-                    }
-                    match cluster.begin_pull(&node, &image).await {
-                        Ok(None) => stream::iter([outcome(String::new())]).boxed(),
-                        Ok(Some(pull)) => pull.steps(outcome, told),
-                        Err(error) => {
-                            if is_silence(&error) {
-                                let _ = silent.set(error.to_string());
-                            }
-                            stream::iter([outcome(error.to_string())]).boxed()
-                        }
-                    }
+        let of_image = move |image: String| {
+            let (cluster, node, silent) = (self.clone(), node.clone(), silent.clone());
+            let step = CacheStep { node: node.name().clone(), image, progress: None, error: String::new() };
+            async move {
+                if let Some(error) = silent.get() {
+                    return stream::iter([CacheStep { error: error.clone(), ..step }]).boxed();
                 }
-            })
-            .flatten()
-            .boxed()
+                let fetch = cluster.begin_fetch(&node, &step.image).await;
+                Telling { fetch, told, layers: HashMap::new(), step, silent }.steps()
+            }
+        };
+        stream::iter(images).then(of_image).flatten().boxed()
     }
 
     /// Begins to fetch an image; `None` = it is there.
-    async fn begin_pull(&self, node: &NodeView, image: &str) -> Result<Option<Pull>> {
-        let runtime = self.image_runtime(node)?;
-        if self.ask(node.name(), runtime.image(image)).await?.is_some() {
-            return Ok(None);
+    async fn begin_fetch(self: &Arc<Self>, node: &NodeView, image: &str) -> Result<Option<Fetch>> {
+        let engine = self.live_engine(node)?;
+        match self.ask(node.name(), engine.runtime.image(image)).await? {
+            Some(_) => Ok(None),
+            None => Ok(Some(self.fetch_image(node.name(), &engine, image))),
         }
-        let place = self.pools.pulls.enter(node.name()).await;
-        let login = self.registry_login(image);
-        let patience = self.settings.global_timeout;
-        let progress = self.engine_call(runtime.pull(image, login.as_ref())).await?;
-        Ok(Some(Pull { progress, patience, told: HashMap::new(), _place: place }))
-    }
-
-    /// Who we are for the registry of an image.
-    pub(crate) fn registry_login(&self, image: &str) -> Option<RegistryLogin> {
-        let auth = image::registry_names(image).find_map(|name| self.settings.docker.auths.get(name))?;
-        Some(RegistryLogin { username: auth.username.clone(), password: auth.password.reveal().to_owned() })
     }
 }
 
-/// An image on its way.
-struct Pull {
-    progress: BoxStream<'static, eru_runtime::Result<PullProgress>>,
-    /// How long nothing at all may come.
-    patience: Duration,
+/// What is told of an image on its way.
+struct Telling {
+    fetch: Result<Option<Fetch>>,
+    /// Whether its steps are told as well, and not only what became of it.
+    told: bool,
     /// What was told of each layer last.
-    told: HashMap<String, (String, Instant)>,
-    _place: PoolPlace,
+    layers: HashMap<String, (String, Instant)>,
+    /// The outcome, if it is a good one.
+    step: CacheStep,
+    /// Why its node is not asked any more.
+    silent: Arc<OnceLock<String>>,
 }
 
-impl Pull {
-    fn steps(
-        self,
-        outcome: impl Fn(String) -> CacheStep + Send + 'static,
-        told: bool,
-    ) -> BoxStream<'static, CacheStep> {
-        stream::unfold((Some(self), outcome), move |(pull, outcome)| async move {
-            let mut pull = pull?;
-            loop {
-                let error = match tokio::time::timeout(pull.patience, pull.progress.next()).await {
-                    Ok(Some(Ok(progress))) => {
-                        if told && pull.is_news(&progress) {
-                            let step = CacheStep { progress: Some(progress), ..outcome(String::new()) };
-                            return Some((step, (Some(pull), outcome)));
-                        }
-                        continue;
-                    }
-                    Ok(None) => String::new(),
-                    Ok(Some(Err(error))) => Error::from(error).to_string(),
-                    Err(_) => format!("the engine said nothing about the image for {:?}", pull.patience),
-                };
-                return Some((outcome(error), (None, outcome)));
+impl Telling {
+    fn steps(self) -> BoxStream<'static, CacheStep> {
+        stream::unfold(Some(self), |telling| async move {
+            let mut telling = telling?;
+            if let Some(progress) = telling.news().await {
+                let step = CacheStep { progress: Some(progress), ..telling.step.clone() };
+                return Some((step, Some(telling)));
             }
+            Some((telling.outcome().await, None))
         })
         .boxed()
     }
 
-    /// Whether a step is a new one, or enough time went by since the layer was told of.
-    fn is_news(&mut self, progress: &PullProgress) -> bool {
-        let now = Instant::now();
-        if let Some((status, at)) = self.told.get(&progress.layer)
-            && *status == progress.status
-            && now - *at < PROGRESS_EVERY
-        {
-            return false;
+    /// The next step that is worth telling.
+    async fn news(&mut self) -> Option<PullProgress> {
+        let Ok(Some(fetch)) = &mut self.fetch else { return None };
+        while self.told {
+            let progress = fetch.step().await?;
+            if is_news(&mut self.layers, &progress) {
+                return Some(progress);
+            }
         }
-        if self.told.len() < LAYERS_MAX || self.told.contains_key(&progress.layer) {
-            self.told.insert(progress.layer.clone(), (progress.status.clone(), now));
-        }
-        true
+        None
     }
+
+    async fn outcome(self) -> CacheStep {
+        let fetched = match self.fetch {
+            Ok(Some(fetch)) => fetch.end().await,
+            Ok(None) => Ok(()),
+            Err(error) => Err(error),
+        };
+        let Err(error) = fetched else { return self.step };
+        if is_silence(&error) {
+            let _ = self.silent.set(error.to_string());
+        }
+        CacheStep { error: error.to_string(), ..self.step }
+    }
+}
+
+/// Whether a step is a new one, or enough time went by since its layer was told of.
+fn is_news(layers: &mut HashMap<String, (String, Instant)>, progress: &PullProgress) -> bool {
+    let now = Instant::now();
+    if let Some((status, at)) = layers.get(&progress.layer)
+        && *status == progress.status
+        && now - *at < PROGRESS_EVERY
+    {
+        return false;
+    }
+    if layers.len() < LAYERS_MAX || layers.contains_key(&progress.layer) {
+        layers.insert(progress.layer.clone(), (progress.status.clone(), now));
+    }
+    true
 }

@@ -75,8 +75,8 @@ impl Cluster {
     }
 
     async fn images_of(&self, node: &NodeView, filter: &str) -> Result<Vec<Image>> {
-        let runtime = self.image_runtime(node)?;
-        self.ask(node.name(), runtime.images(filter)).await
+        let engine = self.live_engine(node)?;
+        self.ask(node.name(), engine.runtime.images(filter)).await
     }
 }
 

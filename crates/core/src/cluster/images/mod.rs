@@ -2,7 +2,8 @@
 //!
 //! # Invariants
 //! - What is wrong with one node is said of that node; the others go on.
-//! - Everything is a stream that does its work as it is read: a caller that leaves ends it, and nothing else.
+//! - Everything is a stream that does its work as it is read: a caller that leaves ends it, but for the image that is being
+//!   fetched, which others may wait for as well.
 
 mod cache;
 mod list;

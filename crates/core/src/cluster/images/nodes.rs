@@ -1,8 +1,8 @@
 //! Which nodes are meant, and which images.
 
 use super::super::{Cluster, Error, Result, image};
-use crate::cache::{NodeState, NodeView};
-use eru_runtime::{Error as RuntimeError, Runtime};
+use crate::cache::NodeView;
+use eru_runtime::Error as RuntimeError;
 use eru_types::{NodeName, PodName, limits::LIST_LEN_MAX};
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -82,27 +82,6 @@ impl Cluster {
         }
         let named = !choice.names.is_empty();
         Ok(all.into_iter().filter(|node| named || node.record.runs_images).collect())
-    }
-
-    /// The runtime of a node that is not held to be dead.
-    pub(super) fn image_runtime(&self, node: &NodeView) -> Result<Arc<dyn Runtime>> {
-        if node.state() == NodeState::Lost {
-            return Err(Error::Unavailable(format!("node \"{}\" is lost", node.name())));
-        }
-        Ok(self.engines.open(&node.record.record)?.runtime)
-    }
-
-    /// Bounds a question to a node's engine by what a live one takes.
-    pub(super) async fn ask<T>(
-        &self,
-        node: &NodeName,
-        question: impl Future<Output = eru_runtime::Result<T>>,
-    ) -> Result<T> {
-        let patience = self.settings.connection_timeout;
-        match tokio::time::timeout(patience, question).await {
-            Ok(answer) => Ok(answer?),
-            Err(_) => Err(Error::Unavailable(format!("engine of node \"{node}\" did not answer in {patience:?}"))),
-        }
     }
 }
 

@@ -107,10 +107,10 @@ impl Cluster {
 
     /// One image, or what nothing needs any more.
     async fn remove_image_step(&self, node: &NodeView, image: Option<&str>) -> Result<Vec<String>> {
-        let runtime = self.image_runtime(node)?;
+        let engine = self.live_engine(node)?;
         match image {
-            Some(image) => self.engine_call(runtime.remove_image(image)).await,
-            None => self.engine_call(runtime.prune_images()).await.map(|()| Vec::new()),
+            Some(image) => self.engine_call(engine.runtime.remove_image(image)).await,
+            None => self.engine_call(engine.runtime.prune_images()).await.map(|()| Vec::new()),
         }
     }
 }

@@ -8,6 +8,8 @@ use crate::{
 use eru_types::{CpuQuota, Labels, MemoryBytes, NodeName, Resources};
 use std::collections::BTreeMap;
 
+/// The scheme of endpoints that certificates belong to.
+const TLS_SCHEME: &str = "tcp://";
 /// Most pieces of one core.
 pub const SHARE_MAX: u32 = 1_000_000;
 
@@ -70,6 +72,10 @@ pub fn apply(record: &mut NodeRecord, change: &NodeChange, used: &Resources) -> 
     }
     if !change.endpoint.is_empty() {
         record.endpoint.clone_from(&change.endpoint);
+        if !change.endpoint.starts_with(TLS_SCHEME) {
+            // Certificates belong to the former endpoint; kept, they would have the new one refused.
+            record.tls = None;
+        }
     }
     if !change.tls.is_empty() {
         let tls = record.tls.take().unwrap_or_default().with(&change.tls);
@@ -263,6 +269,23 @@ mod tests {
             let text = apply(&mut node(), &change, &used).unwrap_err().to_string();
             assert!(text.contains(want), "{text:?} has no {want:?}");
         }
+    }
+
+    #[test]
+    fn certificates_go_with_the_endpoint_that_they_belong_to() {
+        let certificates = Certificates::new("a", "c", "k");
+        let moved = |endpoint: &str, tls: Certificates| {
+            let mut record = node();
+            record.tls = Some(certificates.clone());
+            let change = NodeChange { endpoint: endpoint.into(), tls, ..NodeChange::default() };
+            apply(&mut record, &change, &Resources::default()).map(|()| record.tls)
+        };
+        assert_eq!(moved("tcp://10.0.0.2:2376", Certificates::default()).unwrap(), Some(certificates.clone()));
+        assert_eq!(moved("unix:///run/docker.sock", Certificates::default()).unwrap(), None);
+        assert!(
+            moved("unix:///run/docker.sock", Certificates::new("", "d", "")).is_err(),
+            "there is none to go with it"
+        );
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What a node's engine is and says.
 
 use crate::{
+    cache::{NodeState, NodeView},
     cluster::{
         Cluster, Error, Result,
         engines::{Address, Engine},
@@ -21,6 +22,30 @@ impl Cluster {
         self.engines.open(&view.record.record)
     }
 
+    /// The engine of a node that is not held to be dead.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] for a node that is lost; for an engine that this core cannot reach.
+    pub(crate) fn live_engine(&self, node: &NodeView) -> Result<Engine> {
+        if node.state() == NodeState::Lost {
+            return Err(Error::Unavailable(format!("node \"{}\" is lost", node.name())));
+        }
+        self.engines.open(&node.record.record)
+    }
+
+    /// Bounds a question to a node's engine by what a live one takes.
+    pub(crate) async fn ask<T>(
+        &self,
+        node: &NodeName,
+        question: impl Future<Output = eru_runtime::Result<T>>,
+    ) -> Result<T> {
+        let patience = self.settings.connection_timeout;
+        match tokio::time::timeout(patience, question).await {
+            Ok(answer) => Ok(answer?),
+            Err(_) => Err(Error::Unavailable(format!("engine of node \"{node}\" did not answer in {patience:?}"))),
+        }
+    }
+
     /// Forgets the engine that `node` had by `former`, unless another node has it too. A node that is added with it at this
     /// moment opens it again.
     pub(super) fn forget_engine(&self, node: &NodeName, former: &NodeRecord) {
@@ -28,6 +53,13 @@ impl Cluster {
         if !self.cache.nodes(None).iter().any(|other| other.name() != node && same(&other.record)) {
             self.engines.forget(former);
         }
+    }
+
+    /// Forgets the engines that no node has any more, through whichever core it lost them. A node that is being added opens
+    /// its own again.
+    pub(crate) fn forget_engines(&self) {
+        let nodes = self.cache.nodes(None);
+        self.engines.keep(|at| nodes.iter().any(|node| Address::from(&node.record.record) == at));
     }
 
     /// Asks the engine at an address what its machine has.

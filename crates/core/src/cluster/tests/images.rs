@@ -2,13 +2,14 @@
 
 use super::rig::*;
 use crate::{
-    cluster::{engines::Address, files::COPIED_BYTES_MAX},
+    cluster::{engines::Address, files::COPIED_BYTES_MAX, images::CacheRequest, send::SendRequest},
     keys,
     record::{self, NodeRecord, Versioned},
 };
 use eru_api::pb;
-use eru_runtime::fake::Operation;
+use eru_runtime::{Runtime, fake::Operation};
 use eru_types::NodeName;
+use futures::{FutureExt, StreamExt};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_image_is_fetched_once_and_one_that_is_there_is_used() {
@@ -149,4 +150,60 @@ async fn an_engine_that_does_not_answer_is_not_added_and_not_kept_open() {
     let text = cluster.add_node(crate::cluster::node::NewNode { tls: Some(half.clone()), ..new }).await.unwrap_err();
     assert_eq!(text.to_string(), "ca, cert and key are given together or not at all");
     cluster.engines.forget(Address { endpoint: "unix:///tmp/eru-no-such.sock", tls: Some(&half) });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_fetches_ahead_and_who_deploys_wait_for_the_same_fetch() {
+    let world = World::new();
+    let cluster = world.core("c1").await;
+    nodes(&cluster, 1, 200 * GIB).await;
+    let engine = world.engine("n0");
+    engine.set_options(eru_runtime::FakeOptions::parse("fake://n0?pull_ms=300").unwrap());
+    let ahead = cluster.clone();
+    let cache = move |image: &str| {
+        let options = pb::CacheImageOptions { podname: "p".into(), images: vec![image.into()], ..Default::default() };
+        let cluster = ahead.clone();
+        async move { cluster.cache_images(CacheRequest::from_pb(&options).unwrap()).await.unwrap() }
+    };
+    let fetched = async { cache("nginx").await.collect::<Vec<_>>().await };
+    let wanted = options(1);
+    let (steps, deployed) = tokio::join!(fetched, deploy(&cluster, &wanted));
+    assert_eq!((steps.len(), steps[0].error.as_str(), succeeded(&deployed).len()), (1, "", 1));
+    assert_eq!(engine.image_counts().0, 1);
+    // One who leaves does not end it: others may wait.
+    let leaving = tokio::spawn(async move { cache("other").await.collect::<Vec<_>>().await });
+    eventually("the fetch to begin", async || cluster.tasks.pulls.len() == 1).await;
+    leaving.abort();
+    assert!(leaving.await.is_err(), "it left before the image was there");
+    eventually("the image to be there", async || !engine.images("other").await.unwrap().is_empty()).await;
+    assert_eq!(engine.image_counts().0, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn copies_that_nobody_reads_do_not_keep_files_from_being_sent() {
+    let world = World::new();
+    let cluster = world.core("c1").await;
+    nodes(&cluster, 1, 200 * GIB).await;
+    let ids = succeeded(&deploy(&cluster, &options(1)).await);
+    let name = NodeName::new("n0").unwrap();
+    let mut stalled = Vec::new();
+    while let Some(place) = cluster.pools.copies.enter(&name).now_or_never() {
+        stalled.push(place);
+    }
+    assert!(!stalled.is_empty());
+    let data = [("/a".to_owned(), "x".into())].into();
+    let request = SendRequest::from_pb(&pb::SendOptions { ids, data, ..Default::default() }).unwrap();
+    let outcome = within(cluster.send(request).unwrap().recv()).await.unwrap();
+    assert_eq!((outcome.path.as_str(), outcome.error.as_str()), ("/a", ""));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn engines_of_nodes_that_another_core_removed_are_let_go_of() {
+    let world = World::new();
+    let cluster = world.core("c1").await;
+    nodes(&cluster, 2, GIB).await;
+    cluster.engines.open("fake://gone").unwrap();
+    assert_eq!(cluster.engines.open_len(), 3);
+    cluster.forget_engines();
+    assert_eq!(cluster.engines.open_len(), 2);
 }
