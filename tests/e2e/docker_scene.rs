@@ -253,51 +253,10 @@ impl Drop for Site {
 }
 
 /// `eru-agent.yaml` of `mission.md`.
-pub const AGENT_SPEC: &str = r#"appname: "eru"
-entrypoints:
-  agent:
-    cmd: "/usr/bin/eru-agent --hostname node1 --config /etc/eru/agent.yaml"
-    restart: always
-    publish:
-      - "12345"
-    healthcheck:
-      tcp_ports:
-        - "12345"
-    privileged: true
-volumes:
-  - /sys:/sys:ro
-  - /var/run/docker.sock:/var/run/docker.sock
-  - /proc/:/hostProc/
-  - /etc/eru:/etc/eru
-"#;
+pub const AGENT_SPEC: &str = include_str!("../../examples/page/eru-agent.yaml");
 
 /// `/etc/eru/agent.yaml` of `mission.md`.
-pub const AGENT_CONFIG: &str = "\
-pid: /tmp/eru-agent.sock
-core: 127.0.0.1:5001
-
-healthcheck:
-  interval: 15
-  timeout: 10
-  status_ttl: 0
-  cache_ttl: 300
-
-docker:
-  endpoint: unix:///var/run/docker.sock
-metrics:
-  step: 15
-api:
-  addr: 0.0.0.0:12345
-log:
-  forwards:
-    - __discard__
-  stdout: True
-
-etcd:
-  machines:
-    - 127.0.0.1:2379
-  prefix: /agent-selfmon
-";
+pub const AGENT_CONFIG: &str = include_str!("../../examples/page/agent.yaml");
 
 /// Asks an HTTP server; its status code and text.
 pub async fn ask(method: &str, address: &str, path: &str) -> Result<(u16, String)> {
