@@ -114,6 +114,8 @@ impl Tasks {
         let aborting = self.aborting.clone();
         self.tracker.spawn(async move {
             tokio::select! {
+                // First, so that what is ended does not take one step more.
+                biased;
                 () = aborting.cancelled() => {}
                 () = operation => {}
             }
@@ -136,8 +138,9 @@ impl Tasks {
     /// any more.
     #[cfg(test)]
     pub(crate) async fn die(&self) {
-        self.stopping.cancel();
+        // In this order: an operation that saw that the core stops would begin to clean up, which the dead do not.
         self.aborting.cancel();
+        self.stopping.cancel();
         self.tracker.close();
         self.tracker.wait().await;
         self.plans.closed().await;

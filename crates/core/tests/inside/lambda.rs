@@ -9,7 +9,8 @@ use eru_api::pb::{
 use eru_runtime::{Action, Runtime, fake::Operation};
 use eru_types::{EngineId, Labels};
 use futures::StreamExt;
-use support::{TestCore, deploy, eventually, start};
+use std::time::Duration;
+use support::{TestCore, deploy, eventually, start, start_with};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status, Streaming};
@@ -201,6 +202,24 @@ async fn one_that_is_asked_for_again_is_not_run_again() {
     core.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn recovery_that_looks_all_the_time_disturbs_no_run() {
+    let restless = |options: &mut eru_core::CoreOptions| options.recovery.look_every = Duration::ZERO;
+    let core = start_with(restless).await.with_nodes(&["n1"]).await;
+    for round in 0..50 {
+        let named = || change(asked(&["print:x", "exit:0"], 2), |deploy| deploy.op_id = format!("op{round}"));
+        let (_typing, mut messages) = run(&core, named()).await.unwrap();
+        let first: Vec<_> = all(&mut messages).await.iter().map(said).collect();
+        assert_eq!(first.len(), 6, "{first:?}");
+        let (_typing, mut messages) = run(&core, named()).await.unwrap();
+        let again: Vec<_> = all(&mut messages).await.iter().map(said).collect();
+        let gone = again.iter().filter(|(_, text, _)| text.contains("failed or was removed since")).count();
+        assert_eq!((again.len(), gone), (4, 2), "{again:?}");
+    }
+    assert_eq!(engine(&core, "n1").counts().starts, 100);
+    core.stop().await;
+}
+
 #[tokio::test]
 async fn one_that_another_call_reads_is_left_to_that_call() {
     let core = start().await.with_nodes(&["n1"]).await;
@@ -213,6 +232,9 @@ async fn one_that_another_call_reads_is_left_to_that_call() {
     assert_eq!(second.len(), 2);
     assert_eq!((second[0].0, second[1].0), (Typeworkloadid, Eruerror));
     assert!(second[1].1.contains("is the run of another call with op_id \"same\""), "{second:?}");
+    let deploy = named().deploy_options.unwrap();
+    let refused = core.client.clone().create_workload(deploy).await.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition, "a run is no deploy: {refused:?}");
     assert!(engine(&core, "n1").kill(&EngineId::new(&id).unwrap(), 3), "it still runs");
     let rest: Vec<_> = all(&mut first).await.iter().map(said).collect();
     assert_eq!(rest, [(Stdout, "[exitcode] 3".into(), Some(3))]);

@@ -51,6 +51,8 @@ impl Cluster {
         };
         let seconds = if seconds.is_zero() { self.settings.global_timeout } else { seconds };
         deploy.spec.lambda = true;
+        // A deploy with the same op id is another request, however equal the two are otherwise.
+        deploy.digest.insert_str(0, "run ");
         if deploy.content == Content::Image || !deploy.spec.extras.log_driver.is_empty() {
             // Its output is read from there, whatever the engine or the configuration would do with it.
             deploy.spec.extras.log_driver = LOG_DRIVER.into();
