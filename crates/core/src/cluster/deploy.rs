@@ -3,9 +3,8 @@
 //! A client that leaves before its deploy was committed stops it. After that it is carried out: the instances are there,
 //! and half of them would be worse than all.
 
-pub use super::execute::DeployOutcome;
 use super::{
-    Cluster, Error, Result,
+    Cluster, DeployOutcome, Error, Result,
     execute::Supplies,
     needs,
     planner::{Answer, Job, Planned},

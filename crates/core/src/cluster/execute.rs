@@ -14,8 +14,8 @@
 //! in one transaction. If the engine does not answer, `removing` stays, and recovery goes on when it does.
 
 use super::{
-    Cluster, Error, Result, create::create_request, engines::Engine, hook::Hooks, needs, planner::Planned, read::read,
-    writer::Write,
+    Cluster, DeployOutcome, Error, Result, create::create_request, engines::Engine, hook::Hooks, needs,
+    planner::Planned, read::read, writer::Write,
 };
 use crate::{
     keys,
@@ -24,59 +24,12 @@ use crate::{
 use bytes::Bytes;
 use eru_kv::{Error as StoreError, Guard, Op, Revision};
 use eru_runtime::SentFile;
-use eru_types::{Allotment, EngineId, NodeName, Resources, WorkloadName};
+use eru_types::EngineId;
 use std::{collections::BTreeMap, sync::Arc};
 use tokio::sync::OnceCell;
 
 /// How often it is tried again to write that a replacement runs, when another core writes the old one in between.
 const CONFLICTS_MAX: usize = 8;
-
-/// What became of one instance of a deploy.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct DeployOutcome {
-    /// The workload's name; `None` when the instance was never placed.
-    pub name: Option<WorkloadName>,
-    /// Its pod.
-    pub pod: String,
-    /// Its node.
-    pub node: Option<NodeName>,
-    /// The engine's id; `None` when it failed.
-    pub id: Option<EngineId>,
-    /// What it takes.
-    pub resources: Resources,
-    /// Its cores and volumes.
-    pub allotment: Allotment,
-    /// Network name to `ip:port,ip:port`.
-    pub publish: BTreeMap<String, String>,
-    /// What its hooks said.
-    pub hook: Vec<u8>,
-    /// Why it failed; empty = it runs.
-    pub error: String,
-    /// The deploy.
-    pub op_id: String,
-}
-
-impl DeployOutcome {
-    /// Of an instance that was never placed.
-    pub(crate) fn failed(error: impl Into<String>, op_id: &str) -> Self {
-        Self { error: error.into(), op_id: op_id.to_owned(), ..Self::default() }
-    }
-
-    pub(crate) fn of(placement: &Placement) -> Self {
-        Self {
-            name: Some(placement.name.clone()),
-            pod: placement.pod.to_string(),
-            node: Some(placement.node.clone()),
-            id: placement.engine_id.clone(),
-            resources: placement.resources,
-            allotment: placement.allotment.clone(),
-            publish: BTreeMap::new(),
-            hook: Vec::new(),
-            error: String::new(),
-            op_id: placement.op_id.clone(),
-        }
-    }
-}
 
 /// A placement as it was last written.
 #[derive(Debug, Clone)]

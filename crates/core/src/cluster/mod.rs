@@ -24,6 +24,7 @@ pub mod logs;
 mod needs;
 pub mod networks;
 pub mod node;
+mod outcome;
 mod planner;
 pub mod pod;
 pub mod pool;
@@ -43,8 +44,8 @@ mod workload;
 mod writer;
 
 pub use error::{Error, Result};
-pub use execute::DeployOutcome;
 pub use fence::Owner;
+pub use outcome::DeployOutcome;
 pub use request::DeployRequest;
 pub use tasks::{Tasks, TasksOptions};
 
