@@ -17,7 +17,6 @@ impl CoreService {
         request: pb::ReplaceOptions,
     ) -> Result<Answers<pb::ReplaceWorkloadMessage>> {
         let request = ReplaceRequest::from_pb(&request)?;
-        self.cluster.cache.linearizable().await?;
         Ok(answers(self.cluster.replace(request).await?, replaced))
     }
 }

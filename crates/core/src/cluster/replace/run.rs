@@ -37,7 +37,7 @@ impl Cluster {
         self.settle_log(&mut request.deploy);
         check_size(&request.deploy, &self.core_id, &self.instance)?;
         if request.ids.is_empty() {
-            request.ids = self.all_of(&request.deploy);
+            request.ids = self.all_of(&request.deploy).await?;
         }
         let at_a_time =
             request.deploy.count.min(u32::try_from(self.settings.max_concurrency).unwrap_or(u32::MAX)).max(1);
@@ -71,7 +71,8 @@ impl Cluster {
     }
 
     /// The workloads that a request means that names none.
-    fn all_of(&self, request: &DeployRequest) -> Vec<String> {
+    async fn all_of(&self, request: &DeployRequest) -> Result<Vec<String>> {
+        self.cache.linearizable().await?;
         let filter = WorkloadFilter {
             app: Some(request.app.clone()),
             entrypoint: Some(request.entrypoint.clone()),
@@ -86,6 +87,6 @@ impl Cluster {
         });
         let mut ids: Vec<String> = meant.filter_map(|view| view.id().map(ToString::to_string)).collect();
         ids.sort_unstable();
-        ids
+        Ok(ids)
     }
 }
