@@ -18,7 +18,7 @@ pub(crate) struct Candidates<'a> {
 /// Finds them.
 pub(crate) fn candidates<'a>(nodes: &[&'a NodeSnapshot], request: &Request) -> Result<Candidates<'a>, Refusal> {
     let filter = &request.filter;
-    if let Some(both) = filter.includes.iter().find(|n| filter.excludes.contains(n)) {
+    if let Some(both) = filter.includes.intersection(&filter.excludes).next() {
         let text = format!("node_filter: \"{both}\" is both included and excluded");
         return Err(Refusal::new(RefusalKind::Invalid, text));
     }
@@ -43,7 +43,7 @@ pub(crate) fn obstacle(node: &NodeSnapshot, request: &Request) -> Option<ReasonK
         Content::Command => node.runs_commands,
     };
     if filter.includes.is_empty() {
-        if !filter.excludes.is_empty() && filter.excludes.contains(&node.name) {
+        if filter.excludes.contains(&node.name) {
             return Some(ReasonKind::Excluded);
         }
         if !node.labels.contains_all(&filter.labels) {
@@ -85,15 +85,11 @@ pub(crate) fn cause(node: &NodeSnapshot, request: &Request) -> Option<Cause> {
 }
 
 fn by_name<'a>(nodes: &[&'a NodeSnapshot], filter: &NodeFilter) -> Result<Vec<&'a NodeSnapshot>, Refusal> {
-    let mut known: HashMap<&NodeName, Option<&NodeSnapshot>> = filter.includes.iter().map(|n| (n, None)).collect();
-    for node in nodes {
-        if let Some(found) = known.get_mut(&node.name) {
-            *found = Some(node);
-        }
-    }
+    let named = nodes.iter().filter(|node| filter.includes.contains(&node.name));
+    let known: HashMap<&NodeName, &NodeSnapshot> = named.map(|node| (&node.name, *node)).collect();
     let mut chosen = Vec::with_capacity(filter.includes.len());
     for name in &filter.includes {
-        let Some(node) = known[name] else {
+        let Some(node) = known.get(name).copied() else {
             return Err(Refusal::new(RefusalKind::UnknownNode, format!("node \"{name}\" does not exist")));
         };
         if let Some(pod) = filter.pod.as_ref().filter(|p| **p != node.pod) {

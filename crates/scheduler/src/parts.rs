@@ -1,7 +1,11 @@
 //! The named parts of a node: cores, NUMA groups and volume devices; and what is left of each.
 
 use eru_types::Allotment;
-use std::{cmp::Ordering, collections::BTreeMap, sync::Arc};
+use std::{
+    cmp::Ordering,
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// A core.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,18 +53,17 @@ impl Parts {
         numa_memory: &BTreeMap<String, u64>,
         devices: &BTreeMap<String, u64>,
     ) -> Self {
-        let mut groups: Vec<Group> = Vec::new();
-        for (core, group) in numa {
-            if cores.contains_key(core) && !groups.iter().any(|g| *g.name == **group) {
-                groups.push(Group { name: group.as_str().into(), memory: numa_memory.get(group).copied() });
-            }
-        }
+        let named: BTreeSet<&String> =
+            numa.iter().filter(|(core, _)| cores.contains_key(*core)).map(|(_, g)| g).collect();
+        let group = |name: &String| Group { name: name.as_str().into(), memory: numa_memory.get(name).copied() };
+        let mut groups: Vec<Group> = named.into_iter().map(group).collect();
         groups.sort_by(|a, b| natural(&a.name, &b.name));
         // A number of a group is two bytes; no machine has as many.
         groups.truncate(usize::from(u16::MAX));
         let group = |core: &String| {
             let name = numa.get(core)?;
-            groups.iter().position(|g| *g.name == **name).and_then(|number| u16::try_from(number).ok())
+            let number = groups.binary_search_by(|group| natural(&group.name, name)).ok()?;
+            u16::try_from(number).ok()
         };
         let core =
             |(name, pieces): (&String, &u32)| Core { name: name.as_str().into(), pieces: *pieces, group: group(name) };

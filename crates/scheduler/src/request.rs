@@ -2,7 +2,7 @@
 
 use crate::strategy::Strategy;
 use eru_types::{AppName, Demand, EntrypointName, Labels, NodeName, PodName};
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 /// Pieces of a whole core, where nothing else is configured.
 pub const SHARE_BASE: u32 = 100;
@@ -14,9 +14,9 @@ pub struct NodeFilter {
     pub pod: Option<PodName>,
     /// Exactly these nodes, whether they are ready or not and whatever their labels: who names a node means it. It is how
     /// an agent is brought to a node that has none. Empty = by the other fields.
-    pub includes: Vec<NodeName>,
+    pub includes: BTreeSet<NodeName>,
     /// Not these.
-    pub excludes: Vec<NodeName>,
+    pub excludes: BTreeSet<NodeName>,
     /// Only nodes that carry all of these.
     pub labels: Labels,
     /// Take nodes that are not ready as well.

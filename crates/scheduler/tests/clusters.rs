@@ -121,9 +121,9 @@ fn wanted(dice: &mut Dice, odd: bool) -> Option<Request> {
     request.content = if dice.once_in(6) { Content::Command } else { Content::Image };
     request.filter.all = dice.once_in(5);
     if dice.once_in(6) {
-        request.filter.includes = vec![NodeName::new(format!("n{}", dice.roll(5))).unwrap()];
+        request.filter.includes = [NodeName::new(format!("n{}", dice.roll(5))).unwrap()].into();
     } else if dice.once_in(6) {
-        request.filter.excludes = vec![NodeName::new(format!("n{}", dice.roll(5))).unwrap()];
+        request.filter.excludes = [NodeName::new(format!("n{}", dice.roll(5))).unwrap()].into();
     }
     Some(request)
 }

@@ -2,6 +2,7 @@
 
 use crate::{
     CpuQuota, MemoryBytes, Resources, Volume,
+    name::excerpt,
     volume::{VOLUMES_LEN_MAX, VolumeError},
 };
 use std::collections::BTreeSet;
@@ -21,7 +22,10 @@ pub enum DemandError {
         limits: usize,
     },
     /// Two that belong together are of different volumes.
-    #[error("request and limit not match: \"{request}\" and \"{limit}\" must have the same source, target and flags")]
+    #[error(
+        "request and limit not match: \"{}\" and \"{}\" must have the same source, target and flags",
+        excerpt(&request.to_string()), excerpt(&limit.to_string())
+    )]
     Unmatched {
         /// Of the request.
         request: Box<Volume>,
@@ -37,7 +41,7 @@ pub enum DemandError {
         len: usize,
     },
     /// Two volumes at one place.
-    #[error("volumes: target \"{0}\" is given twice")]
+    #[error("volumes: target \"{}\" is given twice", excerpt(.0))]
     Target(String),
     /// The sizes of the volumes are taken from the storage as well, and together are too much.
     #[error("storage: {0} bytes and the sizes of the volumes are together more than 9223372036854775807 bytes")]

@@ -14,11 +14,13 @@ pub enum ResourceError {
         /// The refused value.
         value: f64,
     },
-    /// A request or limit below zero; the text is the original's.
-    #[error("limit or request less than 0: bad `{kind}` value")]
+    /// A request or limit below zero; the text begins as the original's.
+    #[error("limit or request less than 0: bad `{kind}` value: {value}")]
     Negative {
         /// `Memory`, `CPU` or `Storage`.
         kind: &'static str,
+        /// The refused value.
+        value: String,
     },
 }
 
@@ -40,12 +42,13 @@ impl CpuQuota {
     /// [`ResourceError`] for NaN, infinities, negatives and more than 4096.
     pub fn from_cores(field: &'static str, cores: f64) -> Result<Self, ResourceError> {
         if cores < 0.0 {
-            return Err(ResourceError::Negative { kind: "CPU" });
+            return Err(ResourceError::Negative { kind: "CPU", value: cores.to_string() });
         }
         if !cores.is_finite() || cores > Self::CORES_MAX {
             return Err(ResourceError::Cpu { field, value: cores });
         }
-        Ok(Self((cores * 1e6).round() as u64))
+        // None at all would mean no limit: the least is asked for.
+        Ok(Self(((cores * 1e6).round() as u64).max(u64::from(cores > 0.0))))
     }
 
     /// The number of cores as the wire carries it.
@@ -71,7 +74,7 @@ impl MemoryBytes {
     /// # Errors
     /// [`ResourceError::Negative`].
     pub fn from_wire(kind: &'static str, value: i64) -> Result<Self, ResourceError> {
-        u64::try_from(value).map(Self).map_err(|_| ResourceError::Negative { kind })
+        u64::try_from(value).map(Self).map_err(|_| ResourceError::Negative { kind, value: value.to_string() })
     }
 
     /// The number as the wire carries it; what does not fit is the largest that does.
@@ -138,7 +141,8 @@ mod tests {
         for bad in [-1.0, -0.001, f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e308, 4097.0] {
             assert!(CpuQuota::from_cores("cpu", bad).is_err(), "{bad}");
         }
-        assert!(CpuQuota::from_cores("cpu", -0.0).is_ok());
+        assert_eq!(CpuQuota::from_cores("cpu", -0.0), Ok(CpuQuota(0)));
+        assert_eq!(CpuQuota::from_cores("cpu", 1e-300), Ok(CpuQuota(1)), "next to nothing is not unlimited");
     }
 
     #[test]
@@ -155,7 +159,7 @@ mod tests {
         }
         assert_eq!(
             MemoryBytes::from_wire("Memory", -1).unwrap_err().to_string(),
-            "limit or request less than 0: bad `Memory` value"
+            "limit or request less than 0: bad `Memory` value: -1"
         );
     }
 }

@@ -158,6 +158,7 @@ impl fmt::Display for Volume {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Sorted letters put `o` before `r` and `w`; people write `ro` and `wo`.
         let flags = match self.flags.split_once('o') {
+            Some((before, "")) => format!("{before}o"),
             Some((before, after)) => format!("{before}{after}").replace('r', "ro").replace('w', "wo"),
             None => self.flags.clone(),
         };
@@ -205,6 +206,7 @@ mod tests {
             ("/proc/:/hostProc/", "/proc/:/hostProc/"),
             ("AUTO:/data:rwm:100", "AUTO:/data:mrw:100"),
             ("/a:/b:rw:10", "/a:/b:rw:10"),
+            ("AUTO:/b:om:5", "AUTO:/b:mo:5"),
         ] {
             let volume: Volume = text.parse().unwrap();
             assert_eq!(volume.to_string(), want);

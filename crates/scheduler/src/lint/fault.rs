@@ -25,6 +25,9 @@ pub enum Fault {
     /// It puts something on a node that cannot run it, or that the filter leaves out.
     #[error("node {0} must not get this")]
     Forbidden(NodeName),
+    /// It is made for other amounts, or other pieces of cores, than the request's.
+    #[error("the plan is for another demand than the request's")]
+    Demand,
     /// It has more or fewer instances than the request.
     #[error("plan has {got} instances, request {wanted}")]
     Count {

@@ -26,6 +26,9 @@ pub fn lint(plan: &Plan, nodes: &[&NodeSnapshot], request: &Request) -> Vec<Faul
         sorted.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         known = &sorted;
     }
+    if plan.demand != request.demand || plan.share != request.share {
+        faults.push(Fault::Demand);
+    }
     let mut parts = parts::Checker::new(request);
     for pair in plan.assignments.windows(2).filter(|pair| pair[0].node >= pair[1].node) {
         faults.push(Fault::Order(pair[1].node.clone()));

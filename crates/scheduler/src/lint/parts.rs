@@ -1,7 +1,8 @@
 //! Cores, NUMA groups and devices: every instance has what it asked for, and no part is given away twice.
 
 use super::Fault;
-use crate::{Assignment, CoreRun, NodeSnapshot, Request, resource::cores::Cut};
+use crate::{Assignment, CoreRun, NodeSnapshot, Request, Slice, resource::cores::Cut};
+use std::collections::BTreeSet;
 
 /// The sums of one node, kept from node to node for their room.
 pub(super) struct Checker<'a> {
@@ -53,10 +54,16 @@ impl<'a> Checker<'a> {
             if let Some(what) = self.tally(node, run, &cut, &mut instance) {
                 return wrong(what);
             }
+            if !adds_up(run, &cut) {
+                return wrong("other cores than the sum of them says");
+            }
             if let Some(group) = run.group {
                 let Some(sum) = self.groups.get_mut(usize::from(group)) else { return wrong("memory of no group") };
                 *sum += u128::from(self.request.demand.resources.memory_request.0) * u128::from(run.count);
             }
+        }
+        if self.request.share.cores_max.is_some_and(|max| cuts_too_many(node, assignment, &cut, max as usize)) {
+            wrong("more cores cut than may be");
         }
         let fits = |taken: u64, free: i32| taken == 0 || u64::try_from(free).is_ok_and(|free| taken <= free);
         if !self.cores.iter().zip(&node.free.cores).all(|(taken, free)| fits(*taken, *free)) {
@@ -103,7 +110,7 @@ impl<'a> Checker<'a> {
             return wrong("no volumes, or volumes of nobody");
         }
         reset(&mut self.devices, node.parts.devices().len());
-        let mut users = vec![(0u32, 0u32); node.parts.devices().len()];
+        let mut users = vec![(0u64, 0u64); node.parts.devices().len()];
         for run in &assignment.volumes {
             let mut numbers: Vec<u32> = run.places.iter().map(|place| place.volume).collect();
             numbers.sort_unstable();
@@ -124,11 +131,11 @@ impl<'a> Checker<'a> {
                     if place.bytes != volume.size() {
                         return wrong("a volume of another size than it asked for");
                     }
-                    users[device].0 += run.times;
+                    users[device].0 += u64::from(run.times);
                 }
             }
             if let Some(device) = own {
-                users[device].1 += run.times;
+                users[device].1 += u64::from(run.times);
             }
         }
         for ((taken, (others, owners)), free) in self.devices.iter().zip(users).zip(&node.free.devices) {
@@ -142,6 +149,24 @@ impl<'a> Checker<'a> {
             }
         }
     }
+}
+
+/// Whether the slices of a run are as many as its instances take: what is taken from the node is their sum.
+fn adds_up(run: &CoreRun, cut: &Cut) -> bool {
+    let times = |slices: &[Slice]| slices.iter().map(|slice| u64::from(slice.times)).sum::<u64>();
+    let (whole, fractions) = run.slices.split_at(run.whole_len as usize);
+    let count = u64::from(run.count);
+    times(whole) == count * u64::from(cut.whole) && times(fractions) == if cut.fraction > 0 { count } else { 0 }
+}
+
+/// Whether whole cores are cut although there are `max` fragments already, or would be then.
+fn cuts_too_many(node: &NodeSnapshot, assignment: &Assignment, cut: &Cut, max: usize) -> bool {
+    let free = &node.free.cores;
+    let is_fragment = |free: i32| u32::try_from(free).is_ok_and(|free| free > 0 && cut.is_fragment(free));
+    let fractions = assignment.cores.iter().flat_map(|run| &run.slices[run.whole_len as usize..]);
+    let newly: BTreeSet<u32> =
+        fractions.map(|slice| slice.core).filter(|core| !is_fragment(free[*core as usize])).collect();
+    !newly.is_empty() && newly.len() + free.iter().filter(|free| is_fragment(**free)).count() > max
 }
 
 fn reset<T: Clone + Default>(sums: &mut Vec<T>, len: usize) {

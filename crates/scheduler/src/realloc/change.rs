@@ -2,7 +2,11 @@
 
 use super::Holding;
 use crate::{Refusal, RefusalKind};
-use eru_types::{CpuQuota, Demand, MemoryBytes, Resources, Volume, volume::VolumeDelta};
+use eru_types::{
+    CpuQuota, Demand, MemoryBytes, Resources, Volume,
+    name::excerpt,
+    volume::{VOLUMES_LEN_MAX, VolumeDelta},
+};
 
 /// Whether the workload is to have cores of its own.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -87,13 +91,18 @@ fn add(kind: &str, now: u64, difference: i64) -> Result<u64, Refusal> {
 
 /// Sizes are added up by volume. One whose size comes to nothing or below is gone.
 fn merge(held: &[Volume], changes: &[VolumeDelta]) -> Result<Vec<Volume>, Refusal> {
+    if changes.len() > VOLUMES_LEN_MAX {
+        let text = format!("bad `Volume` value: at most {VOLUMES_LEN_MAX} volumes are changed, got {}", changes.len());
+        return Err(invalid(text));
+    }
     let mut merged: Vec<(Volume, i128)> =
         held.iter().map(|volume| (volume.clone(), i128::from(volume.size()))).collect();
     for change in changes {
         match merged.iter_mut().find(|(volume, _)| volume.is_same(&change.volume)) {
             Some((_, size)) => *size += i128::from(change.size),
             None if change.size < 0 => {
-                let text = format!("bad `Volume` value: {} is not there to be made smaller", change.volume);
+                let volume = excerpt(&change.volume.to_string());
+                let text = format!("bad `Volume` value: {volume} is not there to be made smaller");
                 return Err(invalid(text));
             }
             None => merged.push((change.volume.clone(), i128::from(change.size))),
@@ -108,7 +117,10 @@ fn merge(held: &[Volume], changes: &[VolumeDelta]) -> Result<Vec<Volume>, Refusa
         }
         match u64::try_from(size).ok().filter(|size| i64::try_from(*size).is_ok()) {
             Some(size) => sized.push(volume.with_size(size)),
-            None => return Err(invalid(format!("bad `Volume` value: {volume} would be of {size} bytes"))),
+            None => {
+                let volume = excerpt(&volume.to_string());
+                return Err(invalid(format!("bad `Volume` value: {volume} would be of {size} bytes")));
+            }
         }
     }
     Ok(sized)

@@ -4,7 +4,7 @@ use crate::{
     NodeSnapshot, Refusal,
     assignment::plan_volume,
     parts::signed,
-    resource::volumes::{Wanted, nothing_left, plan, portion},
+    resource::volumes::{Wanted, nothing_left, plan, portion, spelled},
 };
 use eru_types::{Allotment, Demand, Volume};
 use std::sync::Arc;
@@ -70,7 +70,11 @@ fn stay(
     let before = held.volumes_request.iter().find(|held| held.is_same(volume)).map_or(0, Volume::size);
     let name = node.parts.devices()[device].name.to_string();
     if volume.size() > before && free.bytes < signed(volume.size()) {
-        let text = format!("no space to expand: {volume} on {name}, where {} bytes are free for it", free.bytes.max(0));
+        let text = format!(
+            "no space to expand: {} on {name}, where {} bytes are free for it",
+            spelled(std::iter::once(volume)),
+            free.bytes.max(0)
+        );
         return Err(Refusal::not_enough(text));
     }
     free.bytes = free.bytes.saturating_sub(signed(volume.size()));
@@ -89,9 +93,8 @@ fn divide(
     let all = monopoly.iter().fold(0u64, |sum, (_, volume)| sum.saturating_add(volume.size()));
     let of = node.parts.devices()[device].clone();
     if all > of.bytes {
-        let volumes: Vec<String> = monopoly.iter().map(|(_, volume)| volume.to_string()).collect();
-        let text =
-            format!("no space to expand mono volumes: [{}] on {} of {} bytes", volumes.join(" "), of.name, of.bytes);
+        let volumes = spelled(monopoly.iter().map(|(_, volume)| *volume));
+        let text = format!("no space to expand mono volumes: [{volumes}] on {} of {} bytes", of.name, of.bytes);
         return Err(Refusal::not_enough(text));
     }
     let free = &mut Arc::make_mut(&mut node.free).devices[device];

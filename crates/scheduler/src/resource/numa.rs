@@ -99,7 +99,7 @@ pub(crate) fn cuts_max(cut: &Cut, cores: &[i32]) -> usize {
 /// Why a node has no room for one instance, although it has the memory.
 pub(super) fn cause(node: &NodeSnapshot, resources: &Resources) -> Cause {
     let cores = Cores(resources.cpu_request.0);
-    if node.parts.groups().is_empty() {
+    if node.parts.groups().iter().all(|group| group.memory.is_none()) {
         Cause::new(ReasonKind::BoundCores, format!("no {cores} free cores"))
     } else {
         Cause::new(ReasonKind::NumaCores, format!("no {cores} free cores in one NUMA group"))

@@ -9,7 +9,11 @@ use crate::{
     reason::{Cause, ReasonKind},
     resource::UNLIMITED,
 };
-use eru_types::Demand;
+use eru_types::{Demand, Volume};
+
+/// Most characters of volumes in an error: it travels in the header of an answer, of which clients take 16 KiB, and is in
+/// there twice.
+const QUOTED_CHARS_MAX: usize = 512;
 
 /// The scheduled volumes of one instance by class: number in the demand, and bytes.
 #[derive(Debug, Default)]
@@ -26,7 +30,7 @@ impl Wanted {
         Self::of_these(demand.scheduled().map(|(number, volume)| (number as u32, volume)))
     }
 
-    pub(crate) fn of_these<'a>(volumes: impl Iterator<Item = (u32, &'a eru_types::Volume)>) -> Option<Self> {
+    pub(crate) fn of_these<'a>(volumes: impl Iterator<Item = (u32, &'a Volume)>) -> Option<Self> {
         let mut wanted = Self::default();
         for (number, volume) in volumes {
             match (volume.is_monopoly(), volume.size()) {
@@ -191,6 +195,23 @@ pub(super) fn cause(node: &NodeSnapshot, wanted: &Wanted) -> Cause {
 }
 
 pub(crate) fn nothing_left(demand: &Demand) -> String {
-    let volumes: Vec<String> = demand.scheduled().map(|(_, volume)| volume.to_string()).collect();
-    format!("no node remains volumes for requests [{}]: not enough resource", volumes.join(" "))
+    let volumes = spelled(demand.scheduled().map(|(_, volume)| volume));
+    format!("no node remains volumes for requests [{volumes}]: not enough resource")
+}
+
+/// Volumes as an error may quote them.
+pub(crate) fn spelled<'a>(volumes: impl Iterator<Item = &'a Volume>) -> String {
+    let mut text = String::new();
+    for volume in volumes {
+        if !text.is_empty() {
+            text.push(' ');
+        }
+        text.push_str(&volume.to_string());
+        if let Some((end, _)) = text.char_indices().nth(QUOTED_CHARS_MAX) {
+            text.truncate(end);
+            text.push('…');
+            break;
+        }
+    }
+    text
 }

@@ -62,7 +62,7 @@ impl Ladder {
         if self.level(1) > level {
             return 0;
         }
-        let is_last = |times: u64| self.level(times) <= level && level < self.level(times + 1);
+        let is_last = |times: u64| self.level(times) <= level && level < self.level(times.saturating_add(1));
         // Most often the quotient is it, or one beside it; where rounding swallows the rate, it is searched for.
         let guess = (((level - self.usage) / self.rate) as u64).clamp(1, self.capacity - 1);
         if let Some(times) = [guess, guess - 1, guess + 1].into_iter().find(|times| is_last(*times)) {

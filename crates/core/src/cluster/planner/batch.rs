@@ -14,7 +14,7 @@ use crate::{
     record::{self, OpRecord, Placement, PlacementState, Versioned},
 };
 use eru_kv::{Revision, limits};
-use eru_scheduler::{NodeSnapshot, Plan};
+use eru_scheduler::{NodeSnapshot, Plan, Strategy};
 use eru_types::{
     Allotment, Ident, NodeName, WorkloadName,
     labels::{COREID, ERU, NODENAME},
@@ -136,7 +136,8 @@ impl Planner {
             return;
         }
         let request = work.scheduler_request(&self.parts.share);
-        let nodes: Vec<&NodeSnapshot> = board.seats.iter().map(|seat| &*seat.snapshot).collect();
+        let snapshots = board.seats.iter().map(|seat| &*seat.snapshot);
+        let nodes: Vec<&NodeSnapshot> = snapshots.filter(|node| work.may_use(&node.name)).collect();
         let plan = match eru_scheduler::plan(&nodes, &request) {
             Ok(plan) => plan,
             Err(refusal) => {
@@ -147,12 +148,13 @@ impl Planner {
                 return;
             }
         };
-        if let Err(fault) = check(&plan, board, &request) {
-            return work.fail(fault);
-        }
+        // Before the check, whose work grows with the instances.
         if plan.count() > u64::from(DEPLOY_COUNT_MAX) {
             let text = format!("count: this would make {} instances (at most {DEPLOY_COUNT_MAX})", plan.count());
             return work.fail(Error::Invalid(text));
+        }
+        if let Err(fault) = check(&plan, board, &request) {
+            return work.fail(fault);
         }
         let total = u32::try_from(plan.count()).expect("it was compared with the maximum");
         if work.open.is_none() && !work.job.request.op_id.is_empty() {
@@ -163,7 +165,8 @@ impl Planner {
         self.place(work, &plan, open, board);
     }
 
-    /// Makes the placements of a plan. Instances beyond the plan (of FILL, planned again) are not needed any more.
+    /// Makes the placements of a plan. Of instances beyond it, planned again, those of FILL are not needed any more, and
+    /// those of EACH have lost their node.
     fn place(&mut self, work: &mut Work, plan: &Plan, open: Vec<u32>, board: &mut Board) {
         let now = now_ms();
         let each = plan.assignments.iter().flat_map(|a| plan.allotments(a).into_iter().map(|held| (&a.node, held)));
@@ -196,6 +199,10 @@ impl Planner {
             board.take(&placement);
             let key = keys::placement(node, &placement.name);
             work.items.push(Item { key, value: record::encode(&placement), placement, held });
+        }
+        if work.job.strategy == Strategy::Each {
+            let text = || "not enough resource: the node that it was planned for may not be used any more, or is full";
+            work.failed.extend(open.map(|_| text().to_owned()));
         }
         work.open = Some(Vec::new());
     }

@@ -111,6 +111,14 @@ impl Work {
         }
     }
 
+    /// Whether instances that are open may go to a node: those of EACH and FILL only to the nodes that they were lost on.
+    pub(super) fn may_use(&self, node: &NodeName) -> bool {
+        match self.job.strategy {
+            Strategy::Each | Strategy::Fill => self.open.is_none() || self.lost_on.contains(node),
+            Strategy::Auto | Strategy::Global | Strategy::Drained => true,
+        }
+    }
+
     /// What the scheduler is asked for the instances that are open.
     pub(super) fn scheduler_request(&self, share: &Share) -> Request {
         let request = &self.job.request;
@@ -133,8 +141,8 @@ impl Work {
                     asked.count = u32::try_from(open.len()).expect("a deploy has at most ten thousand instances");
                 }
                 Strategy::Each | Strategy::Fill => {
-                    asked.filter.includes.clone_from(&self.lost_on);
-                    asked.filter.excludes.clear();
+                    // Of named nodes those; others are left out by `may_use`, and must be ready as at first.
+                    asked.filter.includes.retain(|node| self.lost_on.contains(node));
                     asked.nodes_limit = 0;
                 }
             }

@@ -17,7 +17,7 @@ use eru_types::{
 };
 use prost::Message;
 use sha1::{Digest, Sha1};
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 /// How instances are spread, or whether only the room for them is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -212,7 +212,7 @@ fn node_filter(options: &pb::DeployOptions, pod: Option<PodName>) -> Result<Node
         labels: options.nodelabels.clone(),
         ..pb::NodeFilter::default()
     });
-    let names = |field: &str, names: &[String]| -> Result<Vec<NodeName>> {
+    let names = |field: &str, names: &[String]| -> Result<BTreeSet<NodeName>> {
         check_len(field, names.len())?;
         names.iter().map(|name| Ok(NodeName::new(name)?)).collect()
     };

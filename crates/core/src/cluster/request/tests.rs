@@ -69,7 +69,7 @@ fn the_original_texts() {
     assert!(refused(|o| entry(o).name = "a_b".into()).starts_with("entrypoint name has '_' character"));
     assert_eq!(refused(|o| o.deploy_strategy = 99), "deploy method not support yet");
     let memory = refused(|o| resource(o).memory_limit = -1);
-    assert_eq!(memory, "limit or request less than 0: bad `Memory` value");
+    assert_eq!(memory, "limit or request less than 0: bad `Memory` value: -1");
     assert!(refused(|o| *o = pb::DeployOptions::default()).starts_with("No entry in spec"));
 }
 
