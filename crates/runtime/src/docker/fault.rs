@@ -8,6 +8,9 @@ use std::{fmt, time::Duration};
 /// Longest text of a refusal that is kept, in bytes: that of a start that failed names every program it went through.
 const REFUSAL_BYTES_MAX: usize = 4096;
 
+/// What every server written in Go says to a client that comes without TLS.
+const WANTS_TLS: &str = "HTTP request to an HTTPS server";
+
 /// An exchange that did not bring what it was for.
 #[derive(Debug)]
 pub(super) enum Fault {
@@ -26,6 +29,10 @@ pub(super) enum Fault {
 impl Fault {
     /// The daemon said no, in these words.
     pub(super) fn refused(status: StatusCode, words: &str) -> Self {
+        if words.contains(WANTS_TLS) {
+            let cause = "it speaks TLS: give its authority and our certificate and key (`node add --ca --cert --key`)";
+            return Self::Unreachable(cause.to_owned());
+        }
         let mut message = String::new();
         for character in words.trim().chars() {
             if message.len() >= REFUSAL_BYTES_MAX {
@@ -94,4 +101,23 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
         next = cause.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_one_bounded_line_and_says_when_tls_is_missing() {
+        let fault = Fault::refused(StatusCode::CONFLICT, " a\nb ");
+        assert!(fault.says(StatusCode::CONFLICT, "a\\nb"), "{fault}");
+        let long = Fault::refused(StatusCode::CONFLICT, &"x".repeat(3 * REFUSAL_BYTES_MAX));
+        assert!(matches!(long, Fault::Refused { message, .. } if message.len() == REFUSAL_BYTES_MAX));
+        let plain = Fault::refused(StatusCode::BAD_REQUEST, "Client sent an HTTP request to an HTTPS server.\n");
+        let error = plain.into_error("tcp://h:2376");
+        assert!(
+            matches!(&error, Error::Unavailable { .. }) && error.to_string().contains("--ca --cert --key"),
+            "{error}"
+        );
+    }
 }
