@@ -33,25 +33,26 @@ pub(crate) struct Letter {
 impl Mailbox {
     /// Puts a letter in. A look is newer than what a list said, in whichever order the two come.
     pub(crate) fn put(&self, what: What, round: Option<TaskTrackerToken>) {
+        self.put_all(what, None, round);
+    }
+
+    /// Puts in that it ended, as the runtime says.
+    pub(crate) fn put_died(&self, exit: ExitStatus) {
+        self.put_all(What::Look, Some(exit), None);
+    }
+
+    fn put_all(&self, what: What, died: Option<ExitStatus>, round: Option<TaskTrackerToken>) {
         {
             let mut letter = self.letter.lock();
-            let (what, died, mut rounds) = match letter.take() {
+            let (what, before, mut rounds) = match letter.take() {
                 Some(Letter { what: What::Look, died, _rounds }) => (What::Look, died, _rounds),
                 Some(Letter { died, _rounds, .. }) => (what, died, _rounds),
                 None => (what, None, Vec::new()),
             };
             rounds.extend(round);
-            *letter = Some(Letter { what, died, _rounds: rounds });
+            *letter = Some(Letter { what, died: died.or(before), _rounds: rounds });
         }
         self.arrived.notify_one();
-    }
-
-    /// Puts in that it ended, as the runtime says.
-    pub(crate) fn put_died(&self, exit: ExitStatus) {
-        self.put(What::Look, None);
-        if let Some(letter) = &mut *self.letter.lock() {
-            letter.died = Some(exit);
-        }
     }
 
     /// Waits for a letter and takes it out.

@@ -194,6 +194,7 @@ impl Floor {
                 }
                 continue;
             }
+            self.workshop.listed(&inspection);
             let touched = self.touched.contains(&inspection.id);
             let mailbox = self.mailbox(inspection.id.clone());
             let what = if touched { What::Look } else { What::Listed(Box::new(inspection)) };

@@ -58,6 +58,16 @@ impl Workshop {
             looks: Semaphore::new(LOOKS_MAX),
         }
     }
+
+    /// Takes in what a list says of a workload of ours, unless its worker has spoken of it.
+    pub(crate) fn listed(&self, inspection: &Inspection) {
+        if self.reporter.knows(inspection.id.as_str()) {
+            return;
+        }
+        let healthy = subject::health_check(inspection).is_empty();
+        let report = subject::report(inspection, healthy, "", self.ttl_s);
+        self.reporter.list(WorkloadReport { observed_at_ms: now_ms(), ..report });
+    }
 }
 
 /// What is known of the workload.
@@ -117,7 +127,7 @@ async fn look(
     }
     let inspection = match what {
         What::Listed(inspection) => Some(*inspection),
-        What::Look => inspect(workshop, id, mailbox).await,
+        What::Look => inspect(workshop, id, mailbox, &mut life).await,
     };
     match (inspection, life) {
         (None, Some(life)) => {
@@ -132,12 +142,17 @@ async fn look(
             workshop.reporter.forget(id.as_str());
             None
         }
-        (None, None) => None,
+        (None, None) => {
+            // It was in a list at most, which is all that there is to say of it.
+            workshop.reporter.gone(id.as_str(), now_ms());
+            None
+        }
     }
 }
 
-/// Asks the runtime until it answers; nothing when it does not know the workload.
-async fn inspect(workshop: &Workshop, id: &EngineId, mailbox: &Mailbox) -> Option<Inspection> {
+/// Asks the runtime until it answers; nothing when it does not know the workload. An end that is told of meanwhile is
+/// reported at once.
+async fn inspect(workshop: &Workshop, id: &EngineId, mailbox: &Mailbox, life: &mut Option<Life>) -> Option<Inspection> {
     let mut backoff = Backoff::new(BACKOFF_FIRST, BACKOFF_MOST);
     loop {
         let permit = workshop.looks.acquire().await.expect("the semaphore is never closed");
@@ -151,8 +166,15 @@ async fn inspect(workshop: &Workshop, id: &EngineId, mailbox: &Mailbox) -> Optio
         }
         tokio::select! {
             () = sleep(backoff.next_bound()) => {}
-            // What a list said just now is as good.
-            letter = mailbox.take() => if let What::Listed(inspection) = letter.what { return Some(*inspection) },
+            letter = mailbox.take() => {
+                if let (Some(exit), Some(life)) = (letter.died, life.as_mut()) {
+                    life.died(workshop, exit);
+                }
+                // What a list said just now is as good.
+                if let What::Listed(inspection) = letter.what {
+                    return Some(*inspection);
+                }
+            }
         }
     }
 }
@@ -173,6 +195,9 @@ fn gone(life: &Life) -> WorkloadReport {
 impl Life {
     /// Takes in what the runtime says and reports it at once.
     async fn seen(workshop: &Workshop, mut inspection: Inspection, before: Option<Life>) -> Self {
+        if let Some(before) = before.as_ref().filter(|before| before.knows_more_than(&inspection)) {
+            inspection = before.inspection.clone();
+        }
         if let Some(told) = before.as_ref().and_then(|before| before.end_of(&inspection))
             && let Some(exit) = &mut inspection.exit
         {
@@ -217,6 +242,12 @@ impl Life {
             }
         }
         life
+    }
+
+    /// Whether `inspection` adds nothing: of a workload that the engine hangs on, a list has the state alone.
+    fn knows_more_than(&self, inspection: &Inspection) -> bool {
+        let is_bare = inspection.started_at_ms == 0 && inspection.pid == 0;
+        is_bare && self.inspection.started_at_ms != 0 && self.inspection.state == inspection.state
     }
 
     /// The end that was reported of the run that the inspection shows ended.

@@ -78,6 +78,8 @@ struct Known {
     /// When it will be due, and the wait after that one.
     later: Option<Instant>,
     wait: Duration,
+    /// It is what a list said, and nobody has spoken of the workload yet.
+    is_hearsay: bool,
 }
 
 #[derive(Debug)]
@@ -94,7 +96,7 @@ impl Queue {
 
     /// Takes a report in, to be sent as soon as possible. Answers whether it says anything new.
     pub fn push(&mut self, report: WorkloadReport) -> bool {
-        if self.known.get(&report.id).is_some_and(|known| says_the_same(&known.report, &report)) {
+        if self.known.get(&report.id).is_some_and(|known| !known.is_hearsay && says_the_same(&known.report, &report)) {
             return false;
         }
         self.renew(report);
@@ -110,11 +112,32 @@ impl Queue {
 
     /// Takes a report in that is only part of full ones, unless the workload has been reported before.
     pub fn learn(&mut self, report: WorkloadReport) {
-        if self.known.contains_key(&report.id) {
+        if self.known.get(&report.id).is_some_and(|known| !known.is_hearsay) {
             self.push(report);
         } else {
             self.insert(report);
         }
+    }
+
+    /// Takes in what a list says of a workload that nobody has spoken of yet: full ones are not without it, however long the
+    /// one who is to speak of it takes.
+    pub fn list(&mut self, report: WorkloadReport) {
+        let id = report.id.clone();
+        if self.knows(&id) {
+            return;
+        }
+        self.insert(report);
+        if let Some(known) = self.known.get_mut(&id) {
+            known.is_hearsay = true;
+        }
+    }
+
+    /// The workload is gone, and nobody has spoken of it: if it was in a list, core may know it from there.
+    pub fn gone(&mut self, id: &str, at_ms: i64) {
+        let Some(known) = self.known.get(id).filter(|known| known.is_hearsay) else { return };
+        let (running, healthy, gone) = (false, false, true);
+        let report = WorkloadReport { running, healthy, gone, observed_at_ms: at_ms, ..known.report.clone() };
+        self.renew(WorkloadReport { networks: Default::default(), ..report });
     }
 
     /// Nothing is to be said of this workload any more.
@@ -135,7 +158,9 @@ impl Queue {
             is_due: false,
             later: None,
             wait: UNKNOWN_FIRST,
+            is_hearsay: false,
         });
+        known.is_hearsay = false;
         known.report = report;
         known.version += 1;
         known.wait = UNKNOWN_FIRST;
@@ -300,6 +325,11 @@ impl Queue {
             *count += 1;
         }
         counts
+    }
+
+    /// Whether there is something to say of this workload.
+    pub fn knows(&self, id: &str) -> bool {
+        self.known.contains_key(id)
     }
 
     /// How many workloads are known.

@@ -66,6 +66,22 @@ impl Reporter {
         self.filled.notify_one();
     }
 
+    /// See [`Queue::knows`].
+    pub(crate) fn knows(&self, id: &str) -> bool {
+        self.queue.lock().knows(id)
+    }
+
+    /// See [`Queue::list`].
+    pub(crate) fn list(&self, report: WorkloadReport) {
+        self.queue.lock().list(report);
+    }
+
+    /// See [`Queue::gone`].
+    pub(crate) fn gone(&self, id: &str, at_ms: i64) {
+        self.queue.lock().gone(id, at_ms);
+        self.filled.notify_one();
+    }
+
     /// Says nothing of this workload any more.
     pub(crate) fn forget(&self, id: &str) {
         self.queue.lock().forget(id);

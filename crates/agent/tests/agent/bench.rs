@@ -45,6 +45,8 @@ pub struct Gate {
     pub exit: Mutex<Option<ExitStatus>>,
     /// Inspections that were held back by it.
     pub looks: AtomicU32,
+    /// The engine hangs on this workload: it is not inspected, and lists have its state alone.
+    pub hangs: Mutex<Option<EngineId>>,
 }
 
 pub fn engine() -> Arc<Fake> {
@@ -164,13 +166,22 @@ impl Runtime for Probed {
             self.1.looks.fetch_add(1, Ordering::SeqCst);
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
+        if self.1.hangs.lock().unwrap().as_ref() == Some(id) {
+            self.1.looks.fetch_add(1, Ordering::SeqCst);
+            std::future::pending::<()>().await;
+        }
         self.0.inspect(id).await.map(probed)
     }
     async fn find(&self, name: &WorkloadName) -> Result<Option<EngineId>> {
         self.0.find(name).await
     }
     async fn list(&self, labels: &Labels) -> Result<Vec<Inspection>> {
-        let listed = self.0.list(labels).await?.into_iter().map(probed).collect();
+        let hangs = self.1.hangs.lock().unwrap().clone();
+        let bare = |seen: Inspection| match hangs.as_ref() == Some(&seen.id) {
+            true => Inspection { started_at_ms: 0, pid: 0, exit: None, ..seen },
+            false => probed(seen),
+        };
+        let listed = self.0.list(labels).await?.into_iter().map(bare).collect();
         self.1.lists.fetch_add(1, Ordering::SeqCst);
         while self.1.closed.load(Ordering::SeqCst) {
             tokio::time::sleep(Duration::from_millis(1)).await;

@@ -1,10 +1,10 @@
 //! An engine that is away, and an agent in a container that has lost it.
 
-use crate::bench::{Bench, engine};
+use crate::bench::{Bench, create, engine};
 use crate::core::Book;
 use eru_agent::{EngineSocket, Error};
-use eru_runtime::conformance::within;
-use std::time::Duration;
+use eru_runtime::{Runtime, conformance::within};
+use std::{sync::atomic::Ordering, time::Duration};
 use tokio::net::UnixListener;
 
 #[tokio::test]
@@ -37,6 +37,48 @@ async fn while_the_engine_is_away_nothing_is_reported_as_dead() {
     bench.engine.kill(&ids[0], 7);
     bench.until("a death is told", |b| b.now(ids[0].as_str()) == "dead 7").await;
     assert!(vitals.vitals().runtime().answers);
+}
+
+#[tokio::test]
+async fn a_workload_that_the_engine_hangs_on_is_no_less_there_and_hides_no_other() {
+    let engine = engine();
+    let ids = [
+        create(&engine, "app_web_000001", &[], &["sleep"]).await,
+        create(&engine, "app_web_000002", &[], &["sleep"]).await,
+    ];
+    let [hung, other] = &ids;
+    for id in &ids {
+        engine.start(id).await.unwrap();
+    }
+    let tune = |options: &mut eru_agent::AgentOptions| options.call_timeout = Duration::from_millis(20);
+    let mut bench = Bench::start_tuned(engine, Book::default(), Box::new(tune)).await;
+    bench.until("both run", |b| ids.iter().all(|id| b.now(id.as_str()) == "running healthy")).await;
+    bench.stop_agent().await.unwrap();
+    // The next agent has only what lists say; something happens to the workload while it lists.
+    *bench.gate.hangs.lock().unwrap() = Some(hung.clone());
+    bench.gate.closed.store(true, Ordering::SeqCst);
+    let (lists, looks) = (bench.gate.lists.load(Ordering::SeqCst), bench.gate.looks.load(Ordering::SeqCst));
+    let full = bench.book.lock().unwrap().full_calls();
+    bench.start_agent();
+    within("it lists", async || (bench.gate.lists.load(Ordering::SeqCst) > lists).then_some(())).await;
+    bench.engine.stop(hung, Duration::ZERO).await.unwrap();
+    bench.engine.start(hung).await.unwrap();
+    within("it looks", async || (bench.gate.looks.load(Ordering::SeqCst) > looks + 1).then_some(())).await;
+    bench.gate.closed.store(false, Ordering::SeqCst);
+    bench.until("everything is reported", |b| b.full_calls() > full).await;
+    bench
+        .until("both are in it", |b| {
+            let call = b.calls.iter().rfind(|call| call.full).unwrap();
+            ids.iter().all(|id| call.reports.iter().any(|report| report.id == id.as_str() && report.running))
+        })
+        .await;
+    // An end that the event tells of is not held up by looks that are not answered, and others go on.
+    bench.engine.kill(other, 3);
+    bench.until("the other's death", |b| b.now(other.as_str()) == "dead 3").await;
+    // Inspected again, it is as it is.
+    *bench.gate.hangs.lock().unwrap() = None;
+    bench.engine.kill(hung, 4);
+    bench.until("its own death", |b| b.now(hung.as_str()) == "dead 4").await;
 }
 
 #[tokio::test]

@@ -263,6 +263,22 @@ async fn a_death_is_told_before_the_engine_lets_it_be_looked_at() {
 }
 
 #[tokio::test]
+async fn a_death_is_told_while_a_look_from_before_it_waits_for_the_runtime() {
+    let tune = |options: &mut eru_agent::AgentOptions| options.call_timeout = Duration::from_millis(20);
+    let bench = Bench::start_tuned(engine(), Book::default(), Box::new(tune)).await;
+    let id = bench.run("app_web_000001").await;
+    bench.until("it runs", |b| b.now(id.as_str()) == "running healthy" && b.full_calls() == 1).await;
+    *bench.gate.hangs.lock().unwrap() = Some(id.clone());
+    // Events without an end: only a look could tell more.
+    bench.engine.stop(&id, Duration::ZERO).await.unwrap();
+    bench.engine.start(&id).await.unwrap();
+    within("it is looked at", async || (bench.gate.looks.load(Ordering::SeqCst) > 0).then_some(())).await;
+    *bench.gate.exit.lock().unwrap() = Some(end(&bench, &id, 4, HOUR_MS));
+    bench.engine.kill(&id, 4);
+    bench.until("it is told", |b| b.now(id.as_str()) == "dead 4").await;
+}
+
+#[tokio::test]
 async fn a_death_that_was_before_the_start_is_not_told() {
     let bench = Bench::start().await;
     let id = bench.run("app_web_000001").await;

@@ -126,6 +126,32 @@ fn what_is_another_agents_is_forgotten_wherever_it_waits() {
 }
 
 #[test]
+fn what_only_a_list_has_said_is_in_full_reports_and_hides_nothing() {
+    let now = Instant::now();
+    let mut queue = Queue::new();
+    queue.list(report("a", 0));
+    queue.list(report("b", 0));
+    assert!(queue.take(now).is_none(), "a list alone is no news");
+    queue.want_full(false);
+    queue.listed(queue.full_ticket());
+    assert_eq!(take(&mut queue, now).len(), 2);
+    queue.answered(&[Outcome::Stored, Outcome::Stored], now);
+    // Who speaks of it is heard even if he says the same.
+    assert!(queue.push(report("a", 0)) && !queue.push(report("a", 0)));
+    queue.list(report("a", 7));
+    assert_eq!(take(&mut queue, now), [("a".into(), 0, 4)]);
+    queue.answered(&[Outcome::Stored], now);
+    queue.gone("a", 5);
+    queue.gone("c", 5);
+    assert!(queue.take(now).is_none(), "whoever has spoken of it says himself that it is gone");
+    queue.gone("b", 5);
+    let told = queue.take(now).unwrap().reports.remove(0);
+    assert_eq!((told.id.as_str(), told.gone, told.running, told.observed_at_ms), ("b", true, false, 5));
+    queue.answered(&[Outcome::Stored], now);
+    assert_eq!(queue.len(), 1);
+}
+
+#[test]
 fn a_full_report_has_a_number_of_its_own_even_if_it_is_empty() {
     let now = Instant::now();
     let mut queue = Queue::new();

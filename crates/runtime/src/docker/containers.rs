@@ -205,8 +205,9 @@ impl Docker {
                     Ok(found) => Ok(self.inspection(&found).await),
                     // It went while we were looking.
                     Err(fault) if fault.is(StatusCode::NOT_FOUND) => Ok(None),
-                    // One whose files are broken, or that is described in another way, hides no other one.
-                    Err(fault @ (Fault::Refused { .. } | Fault::Nonsense(_))) => {
+                    // One whose files are broken, that is described in another way, or that the engine hangs on, hides no
+                    // other one.
+                    Err(fault @ (Fault::Refused { .. } | Fault::Nonsense(_) | Fault::Late(_))) => {
                         Ok(self.inspection(&summary.description(fault.to_string())).await)
                     }
                     Err(fault) => Err(self.error(fault)),
