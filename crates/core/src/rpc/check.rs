@@ -118,5 +118,5 @@ pub(super) fn ttl_s(ttl_s: i64) -> Result<i64> {
 
 /// A number that must not be negative.
 pub(super) fn not_negative(what: &str, value: i64) -> Result<u64> {
-    u64::try_from(value).map_err(|_| Error::Invalid(format!("{what} is negative")))
+    u64::try_from(value).map_err(|_| Error::Invalid(format!("{what} is negative: {value}")))
 }

@@ -52,3 +52,30 @@ pub(super) fn details(code: tonic::Code, refusal: &Refusal) -> bytes::Bytes {
     let details = vec![prost_types::Any { type_url: REFUSAL_TYPE.to_owned(), value }];
     RichStatus { code: code as i32, message: refusal.to_string(), details }.encode_to_vec().into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::Error;
+    use eru_scheduler::{ReasonKind, RefusalKind};
+
+    #[test]
+    fn a_client_can_read_the_reasons() {
+        let reason = Reason { count: 3, kind: ReasonKind::Memory, text: "memory short by 512 MiB".into() };
+        let kind = RefusalKind::NotEnough;
+        let refusal = Refusal { kind, text: "not enough resource".into(), reasons: vec![reason] };
+        let status = tonic::Status::from(Error::Refused(Box::new(refusal)));
+        assert_eq!(status.message(), "not enough resource: 3 nodes: memory short by 512 MiB");
+        let rich = RichStatus::decode(status.details()).unwrap();
+        assert_eq!((rich.code, rich.message.as_str()), (tonic::Code::ResourceExhausted as i32, status.message()));
+        let [packed] = &rich.details[..] else { panic!("{rich:?}") };
+        assert_eq!(packed.type_url, "type.googleapis.com/pb.PlacementRefusal");
+        let refusal = pb::PlacementRefusal::decode(&*packed.value).unwrap();
+        assert_eq!(refusal.text, "not enough resource");
+        let reason = &refusal.reasons[0];
+        assert_eq!(
+            (reason.nodes, reason.kind.as_str(), reason.text.as_str()),
+            (3, "memory", "memory short by 512 MiB")
+        );
+    }
+}

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use eru_kv::{Durability, Guard, Op, Txn};
 use eru_runtime::{Info, RuntimeKind};
 use eru_types::{Labels, MemoryBytes, NodeName, PodName};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Share of a machine's memory and storage that workloads get when the operator does not say; the rest is the system's.
 const GIVEN_PERCENT: u64 = 80;
@@ -56,8 +56,11 @@ impl NewNode {
         let memory = or(self.memory.0, info.memory_bytes);
         let volumes = self.volumes.values().fold(0_u64, |sum, size| sum.saturating_add(*size));
         let storage = or(self.storage.0.saturating_add(volumes), info.storage_bytes);
+        let cpu: BTreeMap<String, u32> = (0..cores).map(|core| (core.to_string(), share)).collect();
         let mut numa_memory = self.numa_memory;
-        let numa_nodes: std::collections::BTreeSet<&String> = self.numa.values().collect();
+        // A map of the whole machine may name cores that the node is not given.
+        let numa_nodes: BTreeSet<&String> =
+            self.numa.iter().filter(|(c, _)| cpu.contains_key(*c)).map(|(_, n)| n).collect();
         for node in &numa_nodes {
             numa_memory.entry((*node).clone()).or_insert(memory / numa_nodes.len() as u64);
         }
@@ -70,7 +73,7 @@ impl NewNode {
             runs_commands: kind.runs_commands(),
             labels: self.labels,
             bypass: false,
-            cpu: (0..cores).map(|core| (core.to_string(), share)).collect(),
+            cpu,
             memory: MemoryBytes(memory),
             storage: MemoryBytes(storage),
             volumes: self.volumes,
@@ -179,6 +182,10 @@ mod tests {
         assert_eq!(record.cpu, [("0".to_owned(), 100), ("1".to_owned(), 100)].into());
         assert_eq!(record.numa_memory, [("a".to_owned(), 7), ("b".to_owned(), 20_221_211_443 / 2)].into());
         assert!(record.storage.0 > u64::MAX / 100 * 79);
+        let unknown = [("0", "a"), ("9", "c")].map(|(core, node)| (core.to_owned(), node.to_owned())).into();
+        let partly = NewNode { numa: unknown, numa_memory: BTreeMap::new(), memory: MemoryBytes(8), ..new.clone() };
+        let partly = partly.record(RuntimeKind::Fake, &info, 100, 5);
+        assert_eq!(partly.numa_memory, [("a".to_owned(), 8)].into(), "who has no core here has no part of the memory");
         let given =
             NewNode { cores: 1, share: 10, memory: MemoryBytes(9), ..new }.record(RuntimeKind::Fake, &info, 100, 5);
         assert_eq!((given.memory.0, &given.cpu), (9, &[("0".to_owned(), 10)].into()));

@@ -5,7 +5,7 @@ use crate::{
     cluster::{Error, Result},
     record::{Certificates, NodeRecord},
 };
-use eru_types::{CpuQuota, Labels, MemoryBytes, NodeName, Resources};
+use eru_types::{CpuQuota, Labels, MemoryBytes, NodeName, Resources, name::excerpt};
 use std::collections::BTreeMap;
 
 /// The scheme of endpoints that certificates belong to.
@@ -36,7 +36,7 @@ pub struct NodeChange {
     pub volumes: BTreeMap<String, i64>,
     /// Replaces the NUMA node of each core.
     pub numa: BTreeMap<String, String>,
-    /// Bytes to add to or take from each NUMA node that is known.
+    /// Bytes to add to or take from each NUMA node that is known, or that cores belong to.
     pub numa_memory: BTreeMap<String, i64>,
 }
 
@@ -92,9 +92,14 @@ pub fn apply(record: &mut NodeRecord, change: &NodeChange, used: &Resources) -> 
         record.numa = change.numa.clone();
     }
     for (node, delta) in &change.numa_memory {
-        if let Some(bytes) = record.numa_memory.get_mut(node) {
-            *bytes = moved(*bytes, *delta, "Memory", &record.name)?;
-        }
+        let bytes = match record.numa_memory.get_mut(node) {
+            Some(bytes) => bytes,
+            None if *delta > 0 && record.numa.values().any(|of| of == node) => {
+                record.numa_memory.entry(node.clone()).or_default()
+            }
+            None => continue,
+        };
+        *bytes = moved(*bytes, *delta, "Memory", &record.name)?;
     }
     let storage_delta = volumes(record, &change.volumes)?;
     if change.storage != 0 || storage_delta != 0 {
@@ -157,6 +162,15 @@ fn cpu(record: &mut NodeRecord, deltas: &BTreeMap<String, i32>, used: CpuQuota) 
         let pieces = record.cpu.get(core).copied();
         if pieces.is_none() && *delta <= 0 {
             continue;
+        }
+        // An engine knows cores by their numbers, and "01" would be core 1 once more.
+        if pieces.is_none() && !core.parse::<u32>().is_ok_and(|number| number.to_string() == *core) {
+            let text = format!(
+                "bad `CPU` value: node {}: a core is called by its number, as in \"8\", got \"{}\"",
+                record.name,
+                excerpt(core)
+            );
+            return Err(Error::Invalid(text));
         }
         let sum = i64::from(pieces.unwrap_or(0)) + i64::from(*delta);
         let sum = u32::try_from(sum).ok().filter(|sum| *sum <= SHARE_MAX).ok_or_else(|| {
@@ -239,6 +253,15 @@ mod tests {
     }
 
     #[test]
+    fn a_numa_node_that_cores_belong_to_can_be_given_memory() {
+        let mut record = node();
+        let numa = [("0".to_owned(), "b".to_owned())].into();
+        let change = NodeChange { numa, numa_memory: map(&[("b", 5), ("c", 5)]), ..NodeChange::default() };
+        apply(&mut record, &change, &Resources::default()).unwrap();
+        assert_eq!(record.numa_memory, map(&[("a", 10), ("b", 5)]));
+    }
+
+    #[test]
     fn what_is_too_much_is_refused() {
         let used = Resources {
             memory_request: MemoryBytes(6 * GIB),
@@ -263,6 +286,8 @@ mod tests {
                 "ca, cert and key are needed",
             ),
             (NodeChange { cpu: map(&[("0", i32::MIN)]), ..NodeChange::default() }, "bad `CPU` value"),
+            (NodeChange { cpu: map(&[("01", 1)]), ..NodeChange::default() }, "by its number, as in \"8\", got \"01\""),
+            (NodeChange { cpu: map(&[("x", 1)]), ..NodeChange::default() }, "got \"x\""),
             (NodeChange { cpu: map(&[("0", i32::MAX)]), ..NodeChange::default() }, "bad `CPU` value"),
             (NodeChange { cpu: map(&[("0", -100), ("1", -100)]), ..NodeChange::default() }, "0 cores would be below"),
         ] {

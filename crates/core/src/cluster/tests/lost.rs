@@ -1,7 +1,12 @@
 //! What gets lost under an operation: a node, an answer, the meaning of a value.
 
 use super::{faulty::Faulty, rig::*};
-use crate::{cluster::tasks::IN_FLIGHT_MAX, fault::Faults, keys, recovery::Sweep};
+use crate::{
+    cluster::{node::NodeChange, tasks::IN_FLIGHT_MAX},
+    fault::Faults,
+    keys,
+    recovery::Sweep,
+};
 use eru_api::pb;
 use eru_runtime::{Runtime, fake::Operation};
 use eru_types::{EngineId, NodeName};
@@ -53,6 +58,32 @@ async fn a_node_that_is_removed_under_a_plan_is_planned_around() {
         // The planner goes on with others.
         let next = within(deploy(&cluster, &options(1))).await;
         assert_eq!(next.len(), 1, "{next:?}");
+    }
+}
+
+/// Each instance is told of, and the node that is kept out gets none of them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_node_that_is_kept_out_under_a_plan_gets_nothing() {
+    for strategy in [pb::deploy_options::Strategy::Each, pb::deploy_options::Strategy::Auto] {
+        let world = World::new();
+        let (faults, mut planned, go_on) = pause_at("deploy.before_commit");
+        let cluster = world.core_with("c1", faults).await;
+        nodes(&cluster, 2, 64 * GIB).await;
+        let each = strategy == pb::deploy_options::Strategy::Each;
+        let count = if each { 2 } else { 4 };
+        let wanted = pb::DeployOptions { deploy_strategy: strategy.into(), ..options(count) };
+        let deploying = tokio::spawn({
+            let cluster = cluster.clone();
+            async move { deploy(&cluster, &wanted).await }
+        });
+        within(planned.recv()).await.unwrap();
+        let other = world.core("c2").await;
+        let bypass = NodeChange { bypass: Some(true), ..NodeChange::default() };
+        within(other.set_node(&NodeName::new("n0").unwrap(), &bypass)).await.unwrap();
+        go_on.send(()).unwrap();
+        let outcomes = within(deploying).await.unwrap();
+        assert_eq!((outcomes.len(), succeeded(&outcomes).len()), (4, if each { 2 } else { 4 }), "{outcomes:?}");
+        assert!(world.placements().await.iter().all(|placement| placement.node.as_str() == "n1"));
     }
 }
 
