@@ -60,7 +60,7 @@ pub(crate) struct Args {
     /// A file to put into each instance; repeatable
     #[arg(long, value_name = "SOURCE:TARGET[:MODE[:UID[:GID]]]")]
     file: Vec<String>,
-    /// Our standard input is its input, by way of a terminal that it gets
+    /// Our standard input is its input; with a terminal, if ours is one
     #[arg(long, short = 's')]
     stdin: bool,
     /// Return when the workloads run, and leave them to their end
@@ -151,6 +151,7 @@ async fn lambda(context: &Context, args: Args) -> Result<u8, CliError> {
         deploy_options: Some(options(args, stdin != Stdin::None)?),
         r#async: asynchronous,
         async_timeout,
+        no_terminal: stdin == Stdin::Pipe,
         ..Default::default()
     };
     let session = Session { name: "RunAndWait", first, wrap, stdin, expect, prefix };

@@ -116,6 +116,15 @@ pub struct Extras {
     pub raw: String,
     /// It gets a terminal, and its input stays open for [`Runtime::attach`].
     pub terminal: bool,
+    /// Its input stays open for [`Runtime::attach`] without a terminal: it is a pipe that ends when what is attached ends it.
+    pub pipe: bool,
+}
+
+impl Extras {
+    /// Whether there is an input to attach to.
+    pub fn has_input(&self) -> bool {
+        self.terminal || self.pipe
+    }
 }
 
 /// The state of a workload in its runtime.

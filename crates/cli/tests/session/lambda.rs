@@ -4,6 +4,7 @@ use crate::child::{end, start};
 use crate::core::Core;
 use eru_api::pb;
 use eru_api::pb::StdStreamType::{Eruerror, Stderr, Stdout, Typeworkloadid};
+use tokio::io::AsyncWriteExt as _;
 
 async fn core() -> Core<pb::RunAndWaitOptions, pb::AttachWorkloadMessage> {
     Core::serving("RunAndWait").await
@@ -38,6 +39,21 @@ pub async fn two_workloads() {
     let lines: Vec<&str> = err.lines().map(|line| line.split_once("level=").map_or(line, |(_, rest)| rest)).collect();
     assert_eq!(lines, ["info msg=\"[WorkloadID] a\"", "info msg=\"[WorkloadID] b\"", "[a] oops"]);
     assert_eq!(code, 2);
+}
+
+pub async fn a_pipe_gets_no_terminal() {
+    let mut core = core().await;
+    let mut child = start(&core.address, &["lambda", "--name", "sum", "--pod", "p", "--stdin", "md5sum"]);
+    let mut call = core.accept().await;
+    let first = call.hear().await.unwrap();
+    assert!(first.no_terminal && first.deploy_options.unwrap().open_stdin);
+    child.stdin.take().unwrap().write_all(b"\x1dx").await.unwrap();
+    let typed = call.hear().await.unwrap();
+    assert_eq!((&typed.input[..], &typed.cmd[..]), (&b"\x1dx"[..], &b""[..]));
+    assert!(call.hear().await.unwrap().close_input);
+    call.exited("a", 3).await;
+    drop(call);
+    assert_eq!(end(child).await.2, 3);
 }
 
 pub async fn left_to_run() {

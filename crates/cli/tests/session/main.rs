@@ -28,6 +28,7 @@ const TESTS: &[Test] = &[
     ("exec::nobody_reads", || run(exec::nobody_reads())),
     ("exec::a_reader_that_is_slow", || run(exec::a_reader_that_is_slow())),
     ("lambda::two_workloads", || run(lambda::two_workloads())),
+    ("lambda::a_pipe_gets_no_terminal", || run(lambda::a_pipe_gets_no_terminal())),
     ("lambda::left_to_run", || run(lambda::left_to_run())),
     ("lambda::one_is_not_made", || run(lambda::one_is_not_made())),
     ("copy::what_is_whole_is_kept", || run(copy::what_is_whole_is_kept())),

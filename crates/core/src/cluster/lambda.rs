@@ -59,8 +59,8 @@ pub enum LambdaPiece {
 pub struct Lambda {
     /// What it has to say, in order.
     pub pieces: mpsc::Receiver<LambdaPiece>,
-    /// The terminal of its one instance, as soon as it has one.
-    pub terminal: Option<oneshot::Receiver<(Input, Arc<dyn SessionControl>)>>,
+    /// The input of its one instance, as soon as it has one.
+    pub input: Option<oneshot::Receiver<(Input, Arc<dyn SessionControl>)>>,
 }
 
 impl Cluster {
@@ -70,17 +70,17 @@ impl Cluster {
     /// Whatever a deploy may answer.
     pub async fn run_and_wait(self: &Arc<Self>, request: LambdaRequest) -> Result<Lambda> {
         let (pieces, receiver) = mpsc::channel(PIECES_WAITING_MAX);
-        let (hand_over, terminal) = request.terminal.then(oneshot::channel).unzip();
+        let (hand_over, input) = request.input.then(oneshot::channel).unzip();
         let (begun, beginning) = oneshot::channel();
         let run = Run { cluster: self.clone(), pieces, left: Mutex::default(), logged: AtomicUsize::default() };
         // Deployed by the task that removes it, so that no caller can leave between the two.
         self.tasks.spawn(run.run(request, hand_over, begun))?;
         beginning.await.map_err(|_| Error::Unavailable("the core is stopping".into()))??;
-        Ok(Lambda { pieces: receiver, terminal })
+        Ok(Lambda { pieces: receiver, input })
     }
 }
 
-/// Where the terminal of the one instance goes.
+/// Where the input of the one instance goes.
 type HandOver = oneshot::Sender<(Input, Arc<dyn SessionControl>)>;
 
 /// A run, in the task that ends with it.
@@ -99,7 +99,7 @@ impl Run {
             // A client that left does not want to know.
             let _ = begun.send(outcome);
         };
-        let LambdaRequest { deploy, terminal, patience } = request;
+        let LambdaRequest { deploy, input, patience } = request;
         let mut outcomes = match self.cluster.deploy(deploy).await {
             Ok(outcomes) => outcomes,
             Err(error) => return begun(Err(error)),
@@ -121,11 +121,11 @@ impl Run {
                     tokio::time::sleep(patience).await;
                     tracing::info!(?patience, left = self.left.lock().len(), "the time of a run is over");
                 };
-                self.watch(hand_over, terminal, over).await;
+                self.watch(hand_over, input, over).await;
             }
             None => {
                 let gone = self.pieces.clone();
-                self.watch(hand_over, terminal, async move { gone.closed().await }).await;
+                self.watch(hand_over, input, async move { gone.closed().await }).await;
             }
         }
         self.remove_rest().await;
@@ -163,14 +163,14 @@ impl Run {
     }
 
     /// Reads and waits for all instances, each removed when it ends, until `over`.
-    async fn watch(&self, hand_over: Option<HandOver>, terminal: bool, over: impl Future<Output = ()>) {
+    async fn watch(&self, hand_over: Option<HandOver>, input: bool, over: impl Future<Output = ()>) {
         let ids: Vec<(String, WorkloadName)> =
             self.left.lock().iter().map(|(id, name)| (id.clone(), name.clone())).collect();
         let mut hand_over = hand_over;
         let watched = stream::iter(ids).map(|(id, name)| {
             let hand_over = hand_over.take();
             async move {
-                self.follow(&id, &name, hand_over, terminal).await;
+                self.follow(&id, &name, hand_over, input).await;
                 self.remove(&id, &name).await;
             }
         });

@@ -18,7 +18,7 @@ pub(crate) fn of_containers(spec: &WorkloadSpec, allotment: &Allotment, files: &
         ("sysctls", !extras.sysctls.is_empty()),
         ("log", !extras.log_driver.is_empty()),
         ("raw_args", !extras.raw.is_empty()),
-        ("open_stdin", extras.terminal),
+        ("open_stdin", extras.has_input()),
         ("data", !files.is_empty()),
         ("after_create", !spec.hook.after_create.is_empty()),
         ("hook.after_start", !spec.hook.after_start.is_empty()),

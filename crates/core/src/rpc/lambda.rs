@@ -21,10 +21,11 @@ impl CoreService {
         let place = Place::take(&self.stream_limits, self.stopping.clone())?;
         let asked = first(&mut messages).await?;
         let request = self.cluster.lambda_request(&asked)?;
-        let Lambda { pieces, terminal } = self.cluster.run_and_wait(request).await?;
+        let Lambda { pieces, input } = self.cluster.run_and_wait(request).await?;
+        let terminal = !asked.no_terminal;
         let keyboard = async move {
-            let (input, control) = terminal?.await.ok()?;
-            Some(Keyboard { input: Some(input), control, terminal: true })
+            let (input, control) = input?.await.ok()?;
+            Some(Keyboard { input: Some(input), control, terminal })
         };
         let typing = pass_on(&self.cluster, Typed::from(asked), messages, keyboard)?;
         let held = (pieces, typing);

@@ -101,6 +101,26 @@ async fn an_instance_that_cannot_be_made_is_told_and_the_others_run() {
 }
 
 #[tokio::test]
+async fn a_pipe_is_passed_on_byte_for_byte_and_both_outputs_stay_apart() {
+    let core = start().await.with_nodes(&["n1"]).await;
+    let wanted = change(asked(&["eprint:err", "cat", "exit:7"], 1), |deploy| deploy.open_stdin = true);
+    let (typing, mut messages) = run(&core, RunAndWaitOptions { no_terminal: true, ..wanted }).await.unwrap();
+    let sent = Bytes::from_static(b"\x1d\x03\x04\0no end of line");
+    typing.send(RunAndWaitOptions { input: sent.clone(), close_input: true, ..Default::default() }).await.unwrap();
+    let messages = all(&mut messages).await;
+    let of = |kind: pb::StdStreamType| -> Vec<u8> {
+        let these = messages.iter().filter(|m| m.std_stream_type() == kind && !m.exited);
+        these.flat_map(|m| m.data.to_vec()).collect()
+    };
+    assert_eq!((of(Stdout), of(Stderr)), (sent.to_vec(), b"err\n".to_vec()));
+    assert_eq!(messages.last().unwrap().exit_code, 7);
+    let refused = run(&core, RunAndWaitOptions { no_terminal: true, ..asked(&["exit:0"], 1) }).await.unwrap_err();
+    assert!(refused.message().contains("no_terminal needs deploy_options.open_stdin"), "{refused:?}");
+    nothing_is_left(&core).await;
+    core.stop().await;
+}
+
+#[tokio::test]
 async fn one_with_input_is_attached_before_it_starts() {
     let core = start().await.with_nodes(&["n1"]).await;
     let wanted = change(asked(&["print:ready", "cat", "exit:7"], 1), |deploy| deploy.open_stdin = true);

@@ -20,6 +20,8 @@ pub(super) struct ContainerBody {
     pub(super) user: String,
     pub(super) tty: bool,
     pub(super) open_stdin: bool,
+    /// The input ends with what was attached to it.
+    pub(super) stdin_once: bool,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) exposed_ports: BTreeMap<String, Nothing>,
     pub(super) host_config: HostConfig,

@@ -240,7 +240,7 @@ impl Fake {
             record.run(&script);
             starts += 1;
             self.events.publish(id, &name, Action::Started);
-            let reads = script.reads_input && record.request.extras.terminal;
+            let reads = script.reads_input && record.request.extras.has_input();
             let Some(code) = script.exit_code.filter(|_| !reads) else { break };
             record.end(code, signal_of(code), "");
             self.events.publish(id, &name, Action::Died);

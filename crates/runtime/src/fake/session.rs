@@ -313,18 +313,19 @@ struct Attached {
     held: Held,
 }
 
-/// Output from now on, and the input of a workload that has a terminal.
+/// Output from now on, and the input of a workload that has one.
 pub(super) fn attach(engine: &Fake, changes: watch::Receiver<u64>, id: &EngineId) -> Result<Session> {
-    let (terminal, script, created) = {
+    let (extras, script, created) = {
         let inner = engine.inner.lock();
         let record = inner.records.get(id).ok_or_else(|| Error::NotFound(id.to_string()))?;
         let script = Script::parse(&record.request.command).map_err(Error::Invalid)?;
-        (record.request.extras.terminal, script, record.state == State::Created)
+        (record.request.extras.clone(), script, record.state == State::Created)
     };
     let tail = if created { None } else { Some(0) };
     let options = LogOptions { tail, follow: true, ..LogOptions::default() };
     let lines = output::read(engine.inner.clone(), changes, id.clone(), options, created);
-    let (input, theirs) = terminal.then(|| OpenInput::open(&engine.sessions)).unzip();
+    let (terminal, has_input) = (extras.terminal, extras.has_input());
+    let (input, theirs) = has_input.then(|| OpenInput::open(&engine.sessions)).unzip();
     let (size, _) = watch::channel(None);
     let (end, ended) = watch::channel(None);
     let attached = Attached {

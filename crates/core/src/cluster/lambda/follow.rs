@@ -13,11 +13,11 @@ const RESTS: [Option<usize>; 3] = [Some(64), Some(1024), None];
 
 impl Run {
     /// Passes on what an instance says, to the last byte, and how it ends.
-    pub(super) async fn follow(&self, id: &str, name: &WorkloadName, hand_over: Option<HandOver>, terminal: bool) {
+    pub(super) async fn follow(&self, id: &str, name: &WorkloadName, hand_over: Option<HandOver>, input: bool) {
         let ended = async {
             let target = self.cluster.target(id).await?;
             let _place = self.cluster.pools.runs.enter(&target.node).await;
-            if terminal {
+            if input {
                 self.pass_session(id, name, hand_over).await?;
                 return Ok(target.engine.runtime.wait(&target.id).await?.code);
             }
@@ -90,7 +90,7 @@ impl Run {
         Ok(())
     }
 
-    /// What comes out of its terminal, which was attached to before it was started.
+    /// What comes out of one with input, which was attached to before it was started.
     async fn pass_session(&self, id: &str, name: &WorkloadName, hand_over: Option<HandOver>) -> Result<()> {
         let session = self.cluster.runs.take(name);
         let session =

@@ -18,8 +18,8 @@ const LOG_DRIVER: &str = "json-file";
 #[derive(Debug, Clone, PartialEq)]
 pub struct LambdaRequest {
     pub(super) deploy: DeployRequest,
-    /// Its one instance has a terminal and input.
-    pub(super) terminal: bool,
+    /// Its one instance has input.
+    pub(super) input: bool,
     /// Nobody waits for it, and so it ends after so long; `None` = somebody does.
     pub(super) patience: Option<Duration>,
 }
@@ -59,9 +59,15 @@ impl Cluster {
             deploy.spec.extras.log_options.clear();
             deploy.debug = false;
         }
+        if options.no_terminal && !asked.open_stdin {
+            return Err(Error::Invalid(
+                "no_terminal needs deploy_options.open_stdin: without input there is no terminal anyway".into(),
+            ));
+        }
         // Nobody could type into what nobody waits for.
-        let terminal = asked.open_stdin && !options.r#async;
-        deploy.spec.extras.terminal = terminal;
-        Ok(LambdaRequest { deploy, terminal, patience: options.r#async.then_some(seconds) })
+        let input = asked.open_stdin && !options.r#async;
+        deploy.spec.extras.terminal = input && !options.no_terminal;
+        deploy.spec.extras.pipe = input && options.no_terminal;
+        Ok(LambdaRequest { deploy, input, patience: options.r#async.then_some(seconds) })
     }
 }

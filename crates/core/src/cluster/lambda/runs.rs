@@ -52,7 +52,7 @@ impl Runs {
 }
 
 impl Cluster {
-    /// Notes a run that is about to be started, and attaches to its terminal, so that nothing of it is missed. Anything else
+    /// Notes a run that is about to be started, and attaches to its input, so that nothing of it is missed. Anything else
     /// is left as it is.
     ///
     /// # Errors
@@ -63,7 +63,7 @@ impl Cluster {
             return Ok(());
         }
         self.runs.known.lock().insert(placement.name.clone(), Known::default());
-        if spec.extras.terminal {
+        if spec.extras.has_input() {
             let session = Some(self.engine_call(engine.runtime.attach(id)).await?);
             self.runs.known.lock().insert(placement.name.clone(), Known { session, claimed: false });
         }

@@ -37,6 +37,7 @@ pub(super) fn extras(options: &pb::DeployOptions, entrypoint: &pb::EntrypointOpt
         log_options,
         raw: raw(&options.raw_args)?,
         terminal: options.open_stdin,
+        pipe: false,
     })
 }
 
