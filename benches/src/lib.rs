@@ -9,6 +9,7 @@ pub mod kill;
 pub mod list;
 pub mod process;
 pub mod reports;
+pub mod scheduler;
 pub mod stalled;
 pub mod subscriber;
 pub mod table;

@@ -6,11 +6,11 @@ use eru_benches::{
     cluster::Store,
     deploy,
     docker::{self, size::Size},
-    fanout, idle, kill, list, reports, stalled, up,
+    fanout, idle, kill, list, reports, scheduler, stalled, up,
 };
 use std::path::PathBuf;
 
-const NAMES: [&str; 12] = [
+const NAMES: [&str; 13] = [
     "up",
     "kill",
     "reports",
@@ -19,6 +19,7 @@ const NAMES: [&str; 12] = [
     "idle",
     "deploy",
     "list",
+    "scheduler",
     "docker",
     "docker-agent",
     "docker-exec",
@@ -28,8 +29,8 @@ const NAMES: [&str; 12] = [
 /// Measures and prints tables. Build the binary in release first.
 #[derive(Parser)]
 struct Options {
-    /// Which benchmarks; all without a name: up, kill, reports, fanout, stalled, idle, deploy, list; and on a
-    /// Docker engine docker, docker-agent, docker-exec, docker-output.
+    /// Which benchmarks; all without a name: up, kill, reports, fanout, stalled, idle, deploy, list, scheduler;
+    /// and on a Docker engine docker, docker-agent, docker-exec, docker-output.
     names: Vec<String>,
     /// The `eru` binary to measure [default: the release build beside this one]
     #[arg(long)]
@@ -71,6 +72,9 @@ async fn main() -> Result<()> {
         if wanted("list") {
             list::run(&binary, *store).await?;
         }
+    }
+    if wanted("scheduler") {
+        scheduler::run(stores).await?;
     }
     if wanted("fanout") {
         fanout::run(&binary).await?;

@@ -25,7 +25,7 @@ const CORES: usize = 8;
 const NODES: usize = 50;
 /// Whole cores of a node.
 const NODE_CPUS: i32 = 8;
-const DEPLOYS: usize = 5;
+const DEPLOYS: usize = 25;
 /// So that all deploys of all cores together take every core of every node: the last one that fits has one place left.
 const INSTANCES: i32 = (NODES as i32 * NODE_CPUS) / (CORES * DEPLOYS) as i32;
 

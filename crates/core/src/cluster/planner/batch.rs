@@ -27,9 +27,11 @@ use std::{
     time::Duration,
 };
 
-/// How often a deploy may lose a guard before it is given back to the client: others make progress meanwhile, so this
-/// takes many busy cores.
-const LOSSES_MAX: u32 = 16;
+/// How many rounds in a row a deploy may lose a guard, and commit nothing, before it is given back to the client. Others
+/// make progress meanwhile; with the waits between, so many take very many busy cores.
+const LOSSES_MAX: u32 = 64;
+/// Longest wait after a round that lost a guard, doubled with every loss: long enough for a few cores to commit.
+const BACK_OFF_MAX: Duration = Duration::from_millis(32);
 /// Transactions of one round on their way at a time.
 const COMMITS_MAX: usize = 8;
 /// How long the cache may take to bring what was committed.
@@ -91,6 +93,7 @@ impl Planner {
             let planned = works.iter().flat_map(|work| &work.items).map(|item| &item.placement.node);
             bases = planned.filter_map(|node| board.get(node).map(|seat| (node.clone(), seat.basis))).collect();
             self.settle(&mut works, outcomes, &mut bases);
+            self.back_off(&works).await;
         }
         // What has no room may have it taken by its own instances, which another core made meanwhile.
         self.find_ops(&mut works, |work| matches!(work.end, Some(Ok(Answer::Refused(_))))).await;
@@ -247,10 +250,12 @@ impl Planner {
                     bases.insert(node.clone(), Basis { version: *revision, record: basis.record });
                 }
                 chunk.claims.iter().for_each(|work| works[*work].claimed = true);
+                chunk.works.iter().for_each(|work| works[*work].losses = 0);
                 committed.extend(chunk.items.iter().map(|at| (*at, *revision)));
             }
         }
         take_out(works, &committed);
+        let mut losers = HashSet::new();
         for (chunk, outcome) in outcomes {
             match outcome {
                 Outcome::Done(_) => {}
@@ -258,6 +263,7 @@ impl Planner {
                     self.seen = self.seen.max(revision);
                     tracing::debug!(%revision, nodes = nodes.len(), ops = ops.len(), "placements lost a guard");
                     self.lose(works, &chunk, nodes.is_empty() && ops.is_empty());
+                    losers.extend(chunk.works);
                     // A changed node's basis is gone: what was planned on it is opened in the next round.
                     bases.retain(|node, _| !nodes.contains(node));
                     ops.into_iter().for_each(|(work, value)| known(&mut works[work], &value));
@@ -265,20 +271,32 @@ impl Planner {
                 Outcome::Failed(error) => fail_all(works, &chunk, &error),
             }
         }
+        for work in losers {
+            let work = &mut works[work];
+            work.losses += 1;
+            if work.losses > LOSSES_MAX && work.is_open() {
+                let text = "other cores changed the same nodes again and again; try again";
+                work.fail(Error::Conflict(text.into()));
+            }
+        }
     }
 
-    /// Counts a loss; `fence` = it was none of nodes and op keys, so an owner's epoch was raised.
+    /// Waits a random while when a guard was lost: cores with equal plans for equal nodes would meet again and again.
+    async fn back_off(&mut self, works: &[Work]) {
+        let losses = works.iter().filter(|work| work.is_open()).map(|work| work.losses).max().unwrap_or(0);
+        if losses > 0 {
+            let most = Duration::from_millis(1 << losses.min(16)).min(BACK_OFF_MAX);
+            tokio::time::sleep(most.mul_f64(self.rng.random())).await;
+        }
+    }
+
+    /// Forgets the fences of what was lost; `fence` = it was none of nodes and op keys, so an owner's epoch was raised.
     fn lose(&self, works: &mut [Work], chunk: &Chunk, fence: bool) {
         for work in &chunk.works {
             let work = &mut works[*work];
             if fence && work.fence.take().is_some() {
                 let owner = work.job.request.owner.as_ref().expect("who has a fence has an owner");
                 self.parts.fences.forget(owner);
-            }
-            work.losses += 1;
-            if work.losses > LOSSES_MAX {
-                let text = "other cores changed the same nodes again and again; try again";
-                work.fail(Error::Conflict(text.into()));
             }
         }
     }

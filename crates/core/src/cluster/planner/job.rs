@@ -71,7 +71,7 @@ pub(super) struct Work {
     /// Committed.
     pub(super) planned: Vec<Planned>,
     pub(super) failed: Vec<String>,
-    /// Rounds in which a guard was lost.
+    /// Rounds that lost a guard since something was committed.
     pub(super) losses: u32,
     /// The end, when it came early.
     pub(super) end: Option<Result<Answer>>,

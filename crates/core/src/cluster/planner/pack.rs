@@ -1,6 +1,7 @@
 //! Which placements go into which transaction. Pure.
 //!
-//! A transaction holds whole nodes as far as they fit, so that as few nodes as possible share the fate of one guard.
+//! A transaction holds whole nodes as far as they fit. What has lost a guard goes node by node: then some of it is
+//! committed where many cores want the same nodes, and nothing waits for the luckiest moment of all of them.
 
 use super::{
     job::Work,
@@ -29,6 +30,8 @@ pub(super) struct Chunk {
     pub(super) works: BTreeSet<usize>,
     /// Of them, those with a fence.
     fences: BTreeSet<usize>,
+    /// Whether it takes no further node.
+    alone: bool,
     bytes: usize,
 }
 
@@ -116,11 +119,13 @@ pub(super) fn pack(works: &[Work], board: &Board) -> Vec<Chunk> {
         let Some(seat) = board.get(node) else { continue };
         let bytes = items.iter().map(|at| size(works, *at)).sum();
         let last = chunks.last().expect("there is always one");
-        if !last.items.is_empty() && !last.fits(items.len(), bytes) {
+        let alone = items.iter().any(|(work, _)| works[*work].losses > 0);
+        if !last.items.is_empty() && (alone || last.alone || !last.fits(items.len(), bytes)) {
             chunks.push(Chunk::default());
         }
         let number = chunks.len() - 1;
         let chunk = &mut chunks[number];
+        chunk.alone = alone;
         chunk.nodes.push((node.clone(), seat.basis));
         let before = chunk.items.len();
         for at in items {

@@ -53,36 +53,3 @@ async fn figures() {
     }
     println!("fdatasync p50, p99: {:?}", fdatasync());
 }
-
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "it measures; run it alone, in a release build"]
-async fn one_instance_into_ten_thousand_nodes() {
-    let world = World::new();
-    let cluster = world.core("c1").await;
-    nodes(&cluster, 1, GIB).await;
-    let sample = cluster.cache.nodes(None)[0].record.clone();
-    for number in 0..10_000 {
-        let mut record = (*sample).clone();
-        record.name = eru_types::NodeName::new(format!("m{number:05}")).unwrap();
-        record.endpoint = format!("fake://m{number:05}");
-        record.cpu = (0..24).map(|core: u32| (core.to_string(), 100)).collect();
-        record.memory = eru_types::MemoryBytes(100 * GIB);
-        world.put(crate::keys::node(&record.name), crate::record::encode(&record)).await;
-    }
-    cluster.cache.linearizable().await.unwrap();
-    let mut options = options(1);
-    let resources = options.resource_opts.get_or_insert_default();
-    (resources.cpu_quota_request, resources.cpu_bind) = (1.3, true);
-    let mut times = Vec::new();
-    for _ in 0..101 {
-        let began = Instant::now();
-        assert_eq!(succeeded(&deploy(&cluster, &options).await).len(), 1);
-        times.push(began.elapsed());
-    }
-    times.sort_unstable();
-    println!(
-        "one instance into 10 000 nodes, to its running engine object: median {:?}, p99 {:?}",
-        times[50], times[99]
-    );
-    println!("fdatasync p50, p99: {:?}", fdatasync());
-}
