@@ -22,7 +22,7 @@ use tokio::{
 /// Probes that run at once: each is a socket or two, and a node has a thousand sockets by default.
 const PROBES_MAX: usize = 256;
 /// Looks that are under way at once: each is a call or two, and an engine has a few threads. One that hangs holds only its own.
-const LOOKS_MAX: usize = 64;
+const LOOKS_MAX: usize = 16;
 /// How long the last lines may hold up the report of a death.
 const LAST_LINES_TIMEOUT: Duration = Duration::from_millis(100);
 /// Waits between looks at a workload that the runtime does not answer for.

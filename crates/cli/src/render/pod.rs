@@ -1,7 +1,7 @@
 //! Pods.
 
-use super::{clean, table};
 use super::table::cell;
+use super::{clean, table};
 use eru_api::pb;
 
 /// `pod list` and `pod add`.

@@ -5,6 +5,7 @@ use super::{
     check::check,
     commit::{Outcome, commit, fail_all},
     job::{Answer, Item, Job, Planned, Work},
+    losses,
     pack::{At, Chunk, pack},
     snapshots::{Basis, Board, Snapshots},
 };
@@ -27,11 +28,6 @@ use std::{
     time::Duration,
 };
 
-/// How many rounds in a row a deploy may lose a guard, and commit nothing, before it is given back to the client. Others
-/// make progress meanwhile; with the waits between, so many take very many busy cores.
-const LOSSES_MAX: u32 = 64;
-/// Longest wait after a round that lost a guard, doubled with every loss: long enough for a few cores to commit.
-const BACK_OFF_MAX: Duration = Duration::from_millis(32);
 /// Transactions of one round on their way at a time.
 const COMMITS_MAX: usize = 8;
 /// How long the cache may take to bring what was committed.
@@ -93,7 +89,9 @@ impl Planner {
             let planned = works.iter().flat_map(|work| &work.items).map(|item| &item.placement.node);
             bases = planned.filter_map(|node| board.get(node).map(|seat| (node.clone(), seat.basis))).collect();
             self.settle(&mut works, outcomes, &mut bases);
-            self.back_off(&works).await;
+            if let Some(longest) = losses::longest_wait(&works) {
+                tokio::time::sleep(longest.mul_f64(self.rng.random())).await;
+            }
         }
         // What has no room may have it taken by its own instances, which another core made meanwhile.
         self.find_ops(&mut works, |work| matches!(work.end, Some(Ok(Answer::Refused(_))))).await;
@@ -262,7 +260,9 @@ impl Planner {
                 Outcome::Lost { revision, nodes, ops } => {
                     self.seen = self.seen.max(revision);
                     tracing::debug!(%revision, nodes = nodes.len(), ops = ops.len(), "placements lost a guard");
-                    self.lose(works, &chunk, nodes.is_empty() && ops.is_empty());
+                    if nodes.is_empty() && ops.is_empty() {
+                        losses::forget_fences(works, &chunk, &self.parts.fences);
+                    }
                     losers.extend(chunk.works);
                     // A changed node's basis is gone: what was planned on it is opened in the next round.
                     bases.retain(|node, _| !nodes.contains(node));
@@ -271,34 +271,7 @@ impl Planner {
                 Outcome::Failed(error) => fail_all(works, &chunk, &error),
             }
         }
-        for work in losers {
-            let work = &mut works[work];
-            work.losses += 1;
-            if work.losses > LOSSES_MAX && work.is_open() {
-                let text = "other cores changed the same nodes again and again; try again";
-                work.fail(Error::Conflict(text.into()));
-            }
-        }
-    }
-
-    /// Waits a random while when a guard was lost: cores with equal plans for equal nodes would meet again and again.
-    async fn back_off(&mut self, works: &[Work]) {
-        let losses = works.iter().filter(|work| work.is_open()).map(|work| work.losses).max().unwrap_or(0);
-        if losses > 0 {
-            let most = Duration::from_millis(1 << losses.min(16)).min(BACK_OFF_MAX);
-            tokio::time::sleep(most.mul_f64(self.rng.random())).await;
-        }
-    }
-
-    /// Forgets the fences of what was lost; `fence` = it was none of nodes and op keys, so an owner's epoch was raised.
-    fn lose(&self, works: &mut [Work], chunk: &Chunk, fence: bool) {
-        for work in &chunk.works {
-            let work = &mut works[*work];
-            if fence && work.fence.take().is_some() {
-                let owner = work.job.request.owner.as_ref().expect("who has a fence has an owner");
-                self.parts.fences.forget(owner);
-            }
-        }
+        losses::count(works, losers);
     }
 }
 

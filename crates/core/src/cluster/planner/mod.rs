@@ -19,6 +19,7 @@ mod batch;
 mod check;
 mod commit;
 mod job;
+mod losses;
 mod pack;
 mod snapshots;
 
