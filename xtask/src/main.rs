@@ -1,6 +1,7 @@
 //! Chores that are more than one command: `cargo xtask test`, `cargo xtask images` and `cargo xtask bench`.
 
 mod bridge;
+mod disk;
 mod images;
 mod services;
 mod steps;
@@ -25,12 +26,16 @@ fn main() -> Result<()> {
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["test"] => {
+            disk::tell()?;
             let services = services::ensure()?;
             steps::test(true, &[])?;
             drop(services);
             Ok(())
         }
-        ["test", "--no-root"] => steps::test(false, &services::missing()),
+        ["test", "--no-root"] => {
+            disk::tell()?;
+            steps::test(false, &services::missing())
+        }
         ["images"] => images::run(images::Profile::Release),
         ["images", "--debug"] => images::run(images::Profile::Debug),
         ["bench", names @ ..] => steps::bench(names),
