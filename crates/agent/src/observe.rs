@@ -40,8 +40,8 @@ struct Floor {
     workshop: Arc<Workshop>,
     mailboxes: HashMap<EngineId, Arc<Mailbox>>,
     workers: JoinSet<EngineId>,
-    /// What something happened to since the current list began: newer than what the list says.
-    touched: HashSet<EngineId>,
+    /// What something happened to since the current list began: newer than what the list says. `None` = no list is made.
+    touched: Option<HashSet<EngineId>>,
 }
 
 impl Observer {
@@ -55,7 +55,7 @@ impl Observer {
             workshop: self.workshop.clone(),
             mailboxes: HashMap::new(),
             workers: JoinSet::new(),
-            touched: HashSet::new(),
+            touched: None,
         };
         stop.run_until_cancelled(async {
             if self.workshop.owner.asks_core() {
@@ -109,7 +109,7 @@ impl Observer {
             if floor.follow(&mut events, due).await.is_none() {
                 return;
             }
-            floor.touched.clear();
+            floor.touched = Some(HashSet::new());
             let ticket = reporter.full_ticket();
             let Some(listed) = floor.follow(&mut events, self.list()).await else { return };
             match listed {
@@ -171,12 +171,15 @@ impl Floor {
         if event.action == Action::Created {
             return;
         }
-        self.touched.insert(event.id.clone());
+        if let Some(touched) = &mut self.touched {
+            touched.insert(event.id.clone());
+        }
         if let Some(exit) = event.exit {
             return self.mailbox(event.id).put_died(exit);
         }
-        // What is gone and has no worker was never reported.
-        if event.action != Action::Removed || self.mailboxes.contains_key(&event.id) {
+        // What is gone and has no worker was never reported. What changed may be anybody's.
+        let is_news = ![Action::Removed, Action::Changed].contains(&event.action);
+        if is_news || self.mailboxes.contains_key(&event.id) {
             self.mailbox(event.id).put(What::Look, None);
         }
     }
@@ -184,6 +187,7 @@ impl Floor {
     /// Tells every worker what the list said; those whose workload is not in it look for themselves.
     fn hand_out(&mut self, inspections: Vec<Inspection>) -> TaskTracker {
         let round = TaskTracker::new();
+        let touched = self.touched.take().unwrap_or_default();
         let mut listed = HashSet::with_capacity(inspections.len());
         for inspection in inspections {
             listed.insert(inspection.id.clone());
@@ -195,9 +199,9 @@ impl Floor {
                 continue;
             }
             self.workshop.listed(&inspection);
-            let touched = self.touched.contains(&inspection.id);
+            let is_touched = touched.contains(&inspection.id);
             let mailbox = self.mailbox(inspection.id.clone());
-            let what = if touched { What::Look } else { What::Listed(Box::new(inspection)) };
+            let what = if is_touched { What::Look } else { What::Listed(Box::new(inspection)) };
             mailbox.put(what, Some(round.token()));
         }
         for mailbox in self.mailboxes.iter().filter(|(id, _)| !listed.contains(*id)).map(|(_, m)| m) {

@@ -69,7 +69,7 @@ pub struct Vitals {
     core: Mutex<Standing>,
     runtime: Mutex<Standing>,
     /// Events of the runtime, in the order of [`Vitals::ACTIONS`].
-    events: [Counter; 4],
+    events: [Counter; Vitals::ACTIONS.len()],
     /// Subscriptions to the events of the runtime.
     pub subscriptions: Counter,
     /// Lists that were made.
@@ -98,10 +98,11 @@ pub struct Vitals {
 
 impl Vitals {
     /// What can happen to a workload, with the words for it.
-    pub const ACTIONS: [(Action, &'static str); 4] = [
+    pub const ACTIONS: [(Action, &'static str); 5] = [
         (Action::Created, "created"),
         (Action::Started, "started"),
         (Action::Died, "died"),
+        (Action::Changed, "changed"),
         (Action::Removed, "removed"),
     ];
 
@@ -203,6 +204,6 @@ mod tests {
         vitals.happened(Action::Died);
         vitals.happened(Action::Removed);
         let counted = Vitals::ACTIONS.map(|(action, _)| vitals.events(action));
-        assert_eq!(counted, [0, 0, 2, 1]);
+        assert_eq!(counted, [0, 0, 2, 0, 1]);
     }
 }

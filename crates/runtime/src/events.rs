@@ -1,7 +1,7 @@
 //! The fan-out of events to subscribers.
 
 use crate::port::{Action, Event};
-use eru_types::{EngineId, WorkloadName};
+use eru_types::EngineId;
 use futures::{StreamExt, future::ready, stream::BoxStream};
 use parking_lot::Mutex;
 use tokio::sync::broadcast;
@@ -19,10 +19,9 @@ pub(crate) struct EventHub {
 
 impl EventHub {
     /// Tells all subscribers of now.
-    pub(crate) fn publish(&self, id: &EngineId, name: &WorkloadName, action: Action) {
+    pub(crate) fn publish(&self, id: &EngineId, action: Action) {
         if let Some(sender) = &*self.sender.lock() {
-            let (id, name) = (id.clone(), name.clone());
-            let event = Event { id, name, action, at_ms: crate::clock::now_ms(), exit: None };
+            let event = Event { id: id.clone(), action, at_ms: crate::clock::now_ms(), exit: None };
             // An error only says that nobody listens any more.
             let _ = sender.send(event);
         }
@@ -48,14 +47,14 @@ mod tests {
     #[tokio::test]
     async fn a_subscriber_that_lost_events_is_told_by_the_end_of_its_stream() {
         let hub = EventHub::default();
-        let (id, name) = (EngineId::new("x").unwrap(), WorkloadName::parse("a_b_abcdef").unwrap());
+        let id = EngineId::new("x").unwrap();
         let mut stream = hub.subscribe();
         for _ in 0..EVENTS_LEN_MAX + 1 {
-            hub.publish(&id, &name, Action::Died);
+            hub.publish(&id, Action::Died);
         }
         assert_eq!(stream.next().await, None);
         let mut stream = hub.subscribe();
-        hub.publish(&id, &name, Action::Started);
+        hub.publish(&id, Action::Started);
         hub.disconnect();
         assert_eq!(stream.next().await.unwrap().action, Action::Started);
         assert_eq!(stream.next().await, None);

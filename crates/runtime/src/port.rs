@@ -173,8 +173,6 @@ pub struct Inspection {
 pub struct Event {
     /// The workload.
     pub id: EngineId,
-    /// Its name.
-    pub name: WorkloadName,
     /// What happened.
     pub action: Action,
     /// When the runtime saw it, milliseconds since the epoch.
@@ -193,6 +191,8 @@ pub enum Action {
     Started,
     /// Its process ended.
     Died,
+    /// Something else about it is as it was not: its networks, its name. Also told of what is no workload of ours.
+    Changed,
     /// It is no more.
     Removed,
 }

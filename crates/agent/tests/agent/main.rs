@@ -8,6 +8,7 @@ mod engine;
 mod health;
 mod http;
 mod life;
+mod networks;
 mod owner;
 mod queue;
 mod session;

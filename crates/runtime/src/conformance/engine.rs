@@ -5,7 +5,9 @@ use super::{
     subject::{Behaviour, Subject, started},
 };
 use crate::port::*;
-use futures::FutureExt;
+use eru_types::EngineId;
+use futures::{FutureExt, StreamExt, stream::BoxStream};
+use std::time::Duration;
 
 /// No image and no network has this name.
 const NOSUCH: &str = "eru-suite-nosuch";
@@ -36,6 +38,19 @@ async fn images_are_found(s: &dyn Subject) {
     assert!(matches!(&error, Error::NoImage(name) if name == NOSUCH), "{error:?}");
 }
 
+/// Waits until it is told that the workload changed.
+async fn changed(events: &mut BoxStream<'static, Event>, id: &EngineId) {
+    let told = async {
+        while let Some(event) = events.next().await {
+            if event.id == *id && event.action == Action::Changed {
+                return;
+            }
+        }
+        panic!("the stream ended");
+    };
+    tokio::time::timeout(Duration::from_secs(20), told).await.expect("a change is told");
+}
+
 async fn networks_are_joined_and_left(s: &dyn Subject) {
     let runtime = s.runtime();
     let id = started(s, "app_web_aaaaaa", &Behaviour::Runs(vec![])).await;
@@ -56,12 +71,16 @@ async fn networks_are_joined_and_left(s: &dyn Subject) {
         seen.networks.get(&network).cloned()
     };
     assert_eq!(joined().await, None);
+    let mut events = runtime.events().await.expect("events");
     let addresses = runtime.connect(&network, &id, "", "").await.expect("connect");
     assert_eq!(joined().await.as_ref(), addresses.first());
     assert!(!addresses.is_empty());
+    changed(&mut events, &id).await;
     runtime.connect(&network, &id, "", "").await.expect_err("it is in it");
+    let mut events = runtime.events().await.expect("events");
     runtime.disconnect(&network, &id, false).await.expect("disconnect");
     assert_eq!(joined().await, None);
+    changed(&mut events, &id).await;
     runtime.disconnect(&network, &id, false).await.expect_err("it is not in it");
     let error = runtime.connect(NOSUCH, &id, "", "").await.expect_err("no network");
     assert!(matches!(error, Error::Invalid(_)), "{error:?}");

@@ -41,11 +41,12 @@ pub(super) const CASES: &[Case] = cases![
     many_at_once,
 ];
 
+/// The next thing in its life; an engine may tell more of it in between.
 async fn next_action(events: &mut BoxStream<'static, Event>, id: &EngineId) -> Action {
     let found = async {
         loop {
             let event = events.next().await.expect("the stream goes on");
-            if event.id == *id {
+            if event.id == *id && event.action != Action::Changed {
                 return event.action;
             }
         }

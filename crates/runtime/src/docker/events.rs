@@ -2,7 +2,7 @@
 
 use super::{call::Call, inspect::exit_of, lines::JsonLines, runtime::Docker, target::Target};
 use crate::port::{Action, Event, Result};
-use eru_types::{EngineId, WorkloadName};
+use eru_types::{EngineId, WorkloadName, labels};
 use futures::{StreamExt, stream, stream::BoxStream};
 use parking_lot::Mutex;
 use serde::Deserialize;
@@ -14,7 +14,12 @@ use std::{
 };
 
 /// The label of everything of ours.
-const LABEL: &str = "ERU";
+const LABEL: &str = labels::ERU;
+/// What is told of.
+const CONTAINER: &str = "container";
+const NETWORK: &str = "network";
+/// Everything that changes what is reported of a workload. What health checks, limits and pauses do is not reported.
+const ACTIONS: [&str; 7] = ["create", "start", "die", "rename", "destroy", "connect", "disconnect"];
 /// Broken streams whose place is remembered. More than this many subscribers nobody has.
 const GAPS_LEN_MAX: usize = 16;
 
@@ -38,6 +43,8 @@ impl Gaps {
 
 #[derive(Deserialize)]
 struct Message {
+    #[serde(rename = "Type", default)]
+    kind: String,
     #[serde(rename = "Action", default)]
     action: String,
     #[serde(rename = "Actor", default)]
@@ -57,23 +64,32 @@ struct Actor {
 impl Message {
     /// `None` = nothing that is of interest.
     fn event(&self) -> Option<Event> {
-        let action = match self.action.as_str() {
-            "create" => Action::Created,
-            "start" => Action::Started,
-            "die" => Action::Died,
-            "destroy" => Action::Removed,
+        let attribute = |key: &str| self.actor.attributes.get(key).map(String::as_str);
+        let (id, action) = match (self.kind.as_str(), self.action.as_str()) {
+            // It has the labels of the network, so whose the container is nobody says.
+            (NETWORK, "connect" | "disconnect") => (attribute("container")?, Action::Changed),
+            (CONTAINER, action) => {
+                attribute(LABEL)?;
+                // One that gets another's name is no workload any more, which is for the look to say.
+                let name = attribute(if action == "rename" { "oldName" } else { "name" })?;
+                WorkloadName::parse(name).ok()?;
+                let action = match action {
+                    "create" => Action::Created,
+                    "start" => Action::Started,
+                    "die" => Action::Died,
+                    "rename" => Action::Changed,
+                    "destroy" => Action::Removed,
+                    _ => return None,
+                };
+                (self.actor.id.as_str(), action)
+            }
             _ => return None,
         };
         let at_ms = self.time_nanos / 1_000_000;
         // Whether it was for want of memory only its inspection says.
-        let exit = || Some(exit_of(self.actor.attributes.get("exitCode")?.parse().ok()?, false, at_ms));
-        Some(Event {
-            id: EngineId::new(&self.actor.id).ok()?,
-            name: WorkloadName::parse(self.actor.attributes.get("name")?).ok()?,
-            action,
-            at_ms,
-            exit: if action == Action::Died { exit() } else { None },
-        })
+        let exit = || Some(exit_of(attribute("exitCode")?.parse().ok()?, false, at_ms));
+        let exit = if action == Action::Died { exit() } else { None };
+        Some(Event { id: EngineId::new(id).ok()?, action, at_ms, exit })
     }
 }
 
@@ -91,7 +107,8 @@ impl Docker {
         // that broke.
         let gap = self.gaps.take();
         let since = gap.unwrap_or_else(now_nanos);
-        let filters = json!({"type": ["container"], "label": [LABEL], "event": ["create", "start", "die", "destroy"]});
+        // Not by label: of a network's events the engine knows that of the network alone.
+        let filters = json!({"type": [CONTAINER, NETWORK], "event": ACTIONS});
         let target = Target::new(&["events"]).with("since", seconds(since)).with("filters", filters.to_string());
         match self.transport.open(Call::get(target)).await {
             Ok(answer) => {
@@ -148,7 +165,7 @@ mod tests {
     #[test]
     fn messages_become_events() {
         let message = |action: &str, name: &str| -> Message {
-            let text = json!({"Type": "container", "Action": action, "Actor": {"ID": "ab12", "Attributes": {"name": name, "exitCode": "137"}}, "timeNano": 1_795_545_040_371_360_094i64});
+            let text = json!({"Type": "container", "Action": action, "Actor": {"ID": "ab12", "Attributes": {"ERU": "1", "name": name, "exitCode": "137"}}, "timeNano": 1_795_545_040_371_360_094i64});
             serde_json::from_value(text).unwrap()
         };
         let event = message("die", "a_b_cdefgh").event().unwrap();
@@ -160,6 +177,21 @@ mod tests {
             assert!(message(action, name).event().is_none());
         }
         assert!(serde_json::from_str::<Message>("{}").unwrap().event().is_none());
+        let other =
+            |text| serde_json::from_value::<Message>(text).unwrap().event().map(|e| (e.id.to_string(), e.action));
+        let told = |kind: &str, action: &str, attributes: serde_json::Value| {
+            other(json!({"Type": kind, "Action": action, "Actor": {"ID": "ab12", "Attributes": attributes}}))
+        };
+        let changed = |id: &str| Some((id.to_owned(), Action::Changed));
+        for action in ["connect", "disconnect"] {
+            assert_eq!(told("network", action, json!({"container": "cd34", "name": "bridge"})), changed("cd34"));
+            assert_eq!(told("network", action, json!({"name": "bridge"})), None);
+        }
+        let renamed = json!({"ERU": "1", "name": "stranger", "oldName": "/a_b_cdefgh"});
+        assert_eq!(told("container", "rename", renamed), changed("ab12"));
+        // A network is made, and a container that is none of ours.
+        assert_eq!(told("network", "create", json!({"ERU": "1", "name": "a_b_cdefgh"})), None);
+        assert_eq!(told("container", "create", json!({"name": "a_b_cdefgh"})), None);
         assert_eq!(seconds(1_795_545_040_000_000_094), "1795545040.000000094");
     }
 

@@ -213,7 +213,7 @@ impl Fake {
         inner.records.insert(id.clone(), Record::new(id.clone(), request.clone(), self.addresses.take()));
         inner.totals.creates += 1;
         inner.save(&id)?;
-        self.events.publish(&id, &request.name, Action::Created);
+        self.events.publish(&id, Action::Created);
         Ok(id)
     }
 
@@ -231,7 +231,7 @@ impl Fake {
             let cause = "cannot execute \"eru-fake\": No such file or directory".to_owned();
             record.end(127, 0, &cause);
             inner.save(id)?;
-            self.events.publish(id, &name, Action::Died);
+            self.events.publish(id, Action::Died);
             return Err(Error::Start { name: name.to_string(), cause });
         }
         record.restarts = 0;
@@ -239,11 +239,11 @@ impl Fake {
         loop {
             record.run(&script);
             starts += 1;
-            self.events.publish(id, &name, Action::Started);
+            self.events.publish(id, Action::Started);
             let reads = script.reads_input && record.request.extras.has_input();
             let Some(code) = script.exit_code.filter(|_| !reads) else { break };
             record.end(code, signal_of(code), "");
-            self.events.publish(id, &name, Action::Died);
+            self.events.publish(id, Action::Died);
             if record.restarts >= SCRIPTED_RESTARTS_MAX || !record.policy().restarts_after(code, record.restarts) {
                 break;
             }
@@ -264,9 +264,8 @@ impl Fake {
             record.end(128 + signal, signal, "");
             // It did as it was told: what it said before is no reason.
             record.reason.clear();
-            let name = record.request.name.clone();
             inner.save(id)?;
-            self.events.publish(id, &name, Action::Died);
+            self.events.publish(id, Action::Died);
         }
         drop(inner);
         self.changes.send_modify(|n| *n += 1);
@@ -275,10 +274,10 @@ impl Fake {
 
     pub(super) fn take(&self, id: &EngineId) -> Result<()> {
         let mut inner = self.inner.lock();
-        let record = inner.forget(id)?.ok_or_else(|| Error::NotFound(id.to_string()))?;
+        inner.forget(id)?.ok_or_else(|| Error::NotFound(id.to_string()))?;
         inner.totals.removes += 1;
         drop(inner);
-        self.events.publish(id, &record.request.name, Action::Removed);
+        self.events.publish(id, Action::Removed);
         self.changes.send_modify(|n| *n += 1);
         Ok(())
     }
@@ -334,13 +333,12 @@ pub(super) fn die(
     let Some(record) = inner.records.get_mut(id).filter(|r| r.state == State::Running) else { return false };
     record.end(code, signal_of(code), "");
     let again = record.policy().restarts_after(code, record.restarts);
-    let name = record.request.name.clone();
-    events.publish(id, &name, Action::Died);
+    events.publish(id, Action::Died);
     if again {
         record.restarts += 1;
         record.run(&Script::parse(&record.request.command).unwrap_or_default());
         inner.totals.starts += 1;
-        events.publish(id, &name, Action::Started);
+        events.publish(id, Action::Started);
     }
     let saved = inner.save(id);
     drop(guard);

@@ -1,7 +1,7 @@
 //! The networks of a simulated engine.
 
 use super::{engine::Fake, record::NETWORK};
-use crate::port::{Error, Network, Result};
+use crate::port::{Action, Error, Network, Result};
 use eru_types::EngineId;
 use std::collections::BTreeMap;
 
@@ -47,6 +47,7 @@ impl Fake {
         let address = if ipv4.is_empty() { own } else { ipv4.to_owned() };
         joined.insert(network.to_owned(), address.clone());
         record.request.networks = joined;
+        self.events.publish(id, Action::Changed);
         Ok([address, ipv6.to_owned()].into_iter().filter(|address| !address.is_empty()).collect())
     }
 
@@ -58,6 +59,7 @@ impl Fake {
             return Err(Error::Invalid(format!("workload {id} is not in network \"{network}\"")));
         }
         record.request.networks = joined;
+        self.events.publish(id, Action::Changed);
         Ok(())
     }
 }

@@ -113,7 +113,7 @@ impl Entry {
         // Whoever is woken by the view has seen the events or subscribes too late for them; whoever is woken by an event finds
         // the view behind the lock.
         for action in actions {
-            events.publish(&self.spec.id, &self.spec.request.name, action);
+            events.publish(&self.spec.id, action);
         }
         self.view.send_if_modified(|known| {
             let changed = *known != view;
@@ -167,7 +167,7 @@ impl Entry {
     pub(super) fn remove(&self, events: &EventHub) {
         let _seen = self.seen.lock();
         self.view.send_modify(|view| view.removed = true);
-        events.publish(&self.spec.id, &self.spec.request.name, Action::Removed);
+        events.publish(&self.spec.id, Action::Removed);
     }
 
     pub(super) fn inspection(&self) -> Result<Inspection> {

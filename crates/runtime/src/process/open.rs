@@ -171,7 +171,7 @@ impl Shared {
             .and_then(|folder| self.insert(Entry::new(spec, folder)));
         match made {
             Ok(id) => {
-                self.events.publish(&id, &request.name, Action::Created);
+                self.events.publish(&id, Action::Created);
                 Ok(id)
             }
             Err(error) => {

@@ -21,7 +21,7 @@ fn in_pieces(bytes: &[u8], size: usize) -> Vec<Vec<u8>> {
 
 fn event(action: &str, nanos: i64) -> String {
     format!(
-        r#"{{"Action":"{action}","Actor":{{"ID":"{ID}","Attributes":{{"name":"a_b_cdefgh"}}}},"timeNano":{nanos}}}"#
+        r#"{{"Type":"container","Action":"{action}","Actor":{{"ID":"{ID}","Attributes":{{"ERU":"1","name":"a_b_cdefgh"}}}},"timeNano":{nanos}}}"#
     ) + "\n"
 }
 
@@ -53,7 +53,7 @@ async fn events_go_on_where_they_broke() {
     assert_eq!(events.next().await.unwrap().action, Action::Removed);
     assert!(events.next().await.is_none(), "nonsense ends it");
     let asked = asked.lock().unwrap();
-    assert!(asked[0].contains("filters=%7B%22") && asked[0].contains("ERU"), "{}", asked[0]);
+    assert!(asked[0].contains("filters=%7B%22") && asked[0].contains("network"), "{}", asked[0]);
     assert!(asked[1].contains("since=1700000000.000000003"), "{}", asked[1]);
 }
 
