@@ -36,9 +36,11 @@ pub(super) struct Made {
 
 impl Docker {
     /// # Cost
-    /// One round trip, and one for each network beyond the first. The first call to a daemon asks what it can.
+    /// One round trip, one to look for networks that somebody made, and one for each network beyond the first. The first call
+    /// to a daemon asks what it can.
     pub(super) async fn create_container(&self, request: &CreateRequest) -> Result<EngineId> {
         let begun = Instant::now();
+        self.check_networks(request).await?;
         let target = Target::new(&["containers", "create"]).with("name", request.name.to_string());
         loop {
             let facts = self.facts().await?;

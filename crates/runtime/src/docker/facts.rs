@@ -28,6 +28,22 @@ pub(super) struct DaemonInfo {
     pub(super) driver_status: Option<Vec<Vec<String>>>,
     pub(super) logging_driver: String,
     pub(super) docker_root_dir: String,
+    pub(super) swarm: Option<Swarm>,
+}
+
+/// The daemon's place in a swarm of Docker's own.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub(super) struct Swarm {
+    local_node_state: String,
+    control_available: bool,
+}
+
+impl Swarm {
+    /// Whether others decide what networks there are.
+    pub(super) fn is_worker(&self) -> bool {
+        self.local_node_state == "active" && !self.control_available
+    }
 }
 
 /// What the mapping of a request depends on.

@@ -14,6 +14,8 @@ pub(super) const HOST: &str = "host";
 pub(super) const NONE: &str = "none";
 /// The engine's own network, on which ports are published.
 pub(super) const BRIDGE: &str = "bridge";
+/// The engine's other word for its own network.
+const DEFAULT: &str = "default";
 
 /// Where a container is made, and what it joins before its start.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,6 +26,14 @@ pub(super) struct Joins {
     pub(super) first: Option<EndpointSettings>,
     /// The others.
     pub(super) others: Vec<(String, EndpointSettings)>,
+}
+
+impl Joins {
+    /// Those that somebody had to make; the others every engine has.
+    pub(super) fn made_by_somebody(&self) -> Vec<&str> {
+        let all = std::iter::once(&self.mode).chain(self.others.iter().map(|(network, _)| network));
+        all.map(String::as_str).filter(|network| ![HOST, NONE, BRIDGE, DEFAULT].contains(network)).collect()
+    }
 }
 
 pub(super) fn joins(request: &CreateRequest, options: &DockerOptions) -> Result<Joins> {

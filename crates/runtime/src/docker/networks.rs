@@ -5,12 +5,12 @@ use super::{
     call::Call,
     fault::Fault,
     inspect::Joined,
-    joins::{endpoint, with_addresses},
+    joins::{endpoint, joins, with_addresses},
     runtime::Docker,
     target::Target,
 };
 use crate::port::*;
-use eru_types::EngineId;
+use eru_types::{EngineId, labels};
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
@@ -51,6 +51,40 @@ impl Docker {
             }
         };
         Ok(found.into_iter().map(network).collect())
+    }
+
+    /// Refuses networks that are not there. The engine itself would make the container, and fail at its start.
+    ///
+    /// # Cost
+    /// None for the networks that every engine has; else one round trip, and another for each that is given by its id.
+    pub(super) async fn check_networks(&self, request: &CreateRequest) -> Result<()> {
+        let joins = joins(request, &self.options)?;
+        let wanted = joins.made_by_somebody();
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        // The engine takes them for parts of names.
+        let target = Target::new(&["networks"]).with("filters", json!({ "name": wanted }).to_string());
+        let found: Vec<Found> = self.transport.json(Call::get(target)).await.map_err(|fault| self.error(fault))?;
+        for network in wanted.into_iter().filter(|wanted| found.iter().all(|found| found.name != *wanted)) {
+            match self.transport.done(Call::get(Target::new(&["networks", network]))).await {
+                Ok(()) => {}
+                Err(fault) if !fault.is(StatusCode::NOT_FOUND) => return Err(self.error(fault)),
+                // A worker of a swarm learns of the swarm's networks when it starts something on them.
+                Err(_) if self.daemon_info().await?.swarm.is_some_and(|swarm| swarm.is_worker()) => {}
+                Err(_) => return Err(self.no_network(network, request)),
+            }
+        }
+        Ok(())
+    }
+
+    fn no_network(&self, network: &str, request: &CreateRequest) -> Error {
+        let node = request.labels.get(labels::NODENAME).map(|node| format!("node {node}, ")).unwrap_or_default();
+        Error::Invalid(format!(
+            "network {network:?} does not exist on {node}{}: create it there (`docker network create {network}`) or \
+             choose one that is there (`eru-cli pod networks POD`)",
+            self.endpoint()
+        ))
     }
 
     /// # Cost

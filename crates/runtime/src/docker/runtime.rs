@@ -76,7 +76,7 @@ impl Docker {
         (self.transport.generation(), self.transport.connector().peer())
     }
 
-    async fn daemon_info(&self) -> Result<DaemonInfo> {
+    pub(super) async fn daemon_info(&self) -> Result<DaemonInfo> {
         self.transport.json(Call::get(Target::new(&["info"]))).await.map_err(|fault| self.error(fault))
     }
 

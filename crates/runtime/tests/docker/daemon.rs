@@ -147,6 +147,13 @@ impl Daemon {
         name
     }
 
+    /// The id of such a network.
+    pub fn network_id(&self, name: &str) -> String {
+        let (status, answer) = json_of("GET", &format!("/networks/{name}"), &Value::Null);
+        assert_eq!(status, 200, "{answer}");
+        answer["Id"].as_str().expect("an id").to_owned()
+    }
+
     /// What the daemon says of a container.
     pub fn inspect(&self, id: &EngineId) -> Value {
         json_of("GET", &format!("/containers/{id}/json"), &Value::Null).1

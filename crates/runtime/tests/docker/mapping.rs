@@ -72,20 +72,24 @@ async fn says_what_image_and_network_are_missing_on_docker() {
     assert!(matches!(&error, Error::NoImage(name) if name == "eru-runtime-tests:nosuch"), "{error}");
     let mut request = daemon.script("app_web_aaaaaa", RUNS);
     request.networks.insert("eru-nosuch".into(), String::new());
-    let id = daemon.docker.create(&request).await.expect("create");
-    let error = daemon.docker.start(&id).await.expect_err("no network").to_string();
-    assert!(error.contains("eru-nosuch") && error.contains("not found"), "{error}");
-    daemon.docker.remove(&id, true).await.expect("remove");
-    request.networks.insert("bridge".into(), String::new());
-    let error = match daemon.docker.create(&request).await {
-        // Some daemons look for the others only at the start.
-        Ok(id) => daemon.docker.start(&id).await.expect_err("no network").to_string(),
-        Err(error) => {
-            assert_eq!(daemon.docker.find(&daemon.workload_name("app_web_aaaaaa")).await.expect("find"), None);
-            error.to_string()
-        }
-    };
-    assert!(error.contains("eru-nosuch"), "{error}");
+    for with in [None, Some("bridge")] {
+        request.networks.extend(with.map(|network| (network.to_owned(), String::new())));
+        let error = daemon.docker.create(&request).await.expect_err("no network").to_string();
+        assert!(error.starts_with("network \"eru-nosuch\" does not exist on "), "{error}");
+        assert_eq!(daemon.docker.find(&daemon.workload_name("app_web_aaaaaa")).await.expect("find"), None);
+    }
+}
+
+#[tokio::test]
+async fn a_network_is_known_by_its_id_on_docker() {
+    let mut daemon = daemon!("a_network_is_known_by_its_id_on_docker");
+    let network = daemon.network(None);
+    let id = daemon.network_id(&network);
+    let mut request = daemon.script("app_web_aaaaaa", RUNS);
+    request.networks.insert(id[..12].to_owned(), String::new());
+    let id = started(&daemon, &request).await;
+    let seen = daemon.docker.inspect(&id).await.expect("inspect");
+    assert_eq!(seen.networks.keys().collect::<Vec<_>>(), [&network]);
 }
 
 #[tokio::test]

@@ -133,3 +133,51 @@ async fn a_storage_limit_that_it_refuses_is_left_out_from_then_on() {
     daemon.docker.create(&wanted).await.unwrap();
     assert_eq!(daemon.asked.load(Ordering::SeqCst), asked + 1);
 }
+
+/// Networks of its own, and what a daemon with them says of itself; the rest of the daemon makes whatever is asked for.
+fn with_networks(swarm: &'static str) -> Daemon {
+    Daemon::new(move |line| match line {
+        "GET /v1.41/info" => json(&format!(r#"{{"ID":"x","Swarm":{swarm}}}"#)),
+        // As the engine does: parts of names are enough.
+        line if line.starts_with("GET /v1.41/networks?filters=") => {
+            json(r#"[{"Name":"web"},{"Name":"db"},{"Name":"dbs"}]"#)
+        }
+        "GET /v1.41/networks/ab12" => json(r#"{"Name":"web"}"#),
+        line if line.starts_with("GET /v1.41/networks/") => {
+            Reply::Full(404, r#"{"message":"network d not found"}"#.into())
+        }
+        line if line.starts_with("POST /v1.41/containers/create") => json(&format!(r#"{{"Id":"{ID}"}}"#)),
+        _ => Reply::Full(204, String::new()),
+    })
+}
+
+#[tokio::test]
+async fn networks_are_looked_for_before_anything_is_made() {
+    let daemon = with_networks("{}");
+    let on = |networks: &[&str]| {
+        let mut wanted = request("a_b_cdefgh", &["x"]);
+        wanted.labels.set("eru.nodename", "n7");
+        wanted.networks = networks.iter().map(|network| ((*network).to_owned(), String::new())).collect();
+        wanted
+    };
+    daemon.docker.create(&on(&[])).await.unwrap();
+    let asked = async |networks: &[&str]| {
+        daemon.asked.store(0, Ordering::SeqCst);
+        let made = daemon.docker.create(&on(networks)).await;
+        (made.map_err(|error| error.to_string()), daemon.asked.load(Ordering::SeqCst))
+    };
+    for free in ["host", "none", "bridge", "default"] {
+        assert_eq!(asked(&[free]).await, (Ok(id()), 1), "{free}");
+    }
+    assert_eq!(asked(&["web"]).await, (Ok(id()), 2), "one question and the create");
+    assert_eq!(asked(&["bridge", "db", "web"]).await, (Ok(id()), 4), "one question, the create and two joins");
+    assert_eq!(asked(&["ab12"]).await.0, Ok(id()), "an id");
+    let error = asked(&["bridge", "d"]).await.0.unwrap_err();
+    let text = format!("network \"d\" does not exist on node n7, {}: create it there", daemon.docker.endpoint());
+    assert!(error.starts_with(&text) && error.contains("eru-cli pod networks"), "{error}");
+    // A worker of a swarm is told of a network when it starts something on it.
+    let worker = with_networks(r#"{"LocalNodeState":"active","ControlAvailable":false}"#);
+    worker.docker.create(&on(&["d"])).await.unwrap();
+    let leader = with_networks(r#"{"LocalNodeState":"active","ControlAvailable":true}"#);
+    leader.docker.create(&on(&["d"])).await.unwrap_err();
+}
