@@ -96,14 +96,13 @@ impl Docker {
             Fault::Refused { message, .. } => cannot_pull(name, &message),
             other => self.error(other),
         })?;
-        let state = (JsonLines::new(answer.into_body()), name.to_owned(), self.options.endpoint.clone());
-        let progress = stream::try_unfold(state, async |(mut lines, name, endpoint)| {
-            match lines.next::<Progress>().await.map_err(|fault| fault.into_error(&endpoint))? {
-                None => Ok(None),
-                Some(Progress { error: Some(error), .. }) => Err(cannot_pull(&name, &error)),
-                Some(step) => Ok(Some((step.into(), (lines, name, endpoint)))),
-            }
-        });
+        let pull = Pull {
+            lines: JsonLines::new(answer.into_body()),
+            name: name.to_owned(),
+            endpoint: self.options.endpoint.clone(),
+            silent_max: self.options.silent_pull_max,
+        };
+        let progress = stream::try_unfold(pull, async |mut pull| Ok(pull.step().await?.map(|step| (step, pull))));
         Ok(progress.boxed())
     }
 
@@ -129,6 +128,36 @@ impl Docker {
     pub(super) async fn delete_dangling_images(&self) -> Result<()> {
         let target = Target::new(&["images", "prune"]).with("filters", json!({"dangling": ["true"]}).to_string());
         self.transport.done(Call::post(target).longer(PRUNE_WITHIN)).await.map_err(|fault| self.error(fault))
+    }
+}
+
+/// An image on its way.
+struct Pull {
+    lines: JsonLines,
+    name: String,
+    endpoint: String,
+    silent_max: Duration,
+}
+
+impl Pull {
+    async fn step(&mut self) -> Result<Option<PullProgress>> {
+        let told = tokio::time::timeout(self.silent_max, self.lines.next::<Progress>()).await;
+        let step = told.map_err(|_| self.broke(&format!("no progress for {} s", self.silent_max.as_secs_f64())))?;
+        let step = step.map_err(|fault| match fault {
+            Fault::Nonsense(_) => cannot_pull(&self.name, &fault.to_string()),
+            cut => self.broke(&cut.to_string()),
+        });
+        match step? {
+            None => Ok(None),
+            Some(Progress { error: Some(error), .. }) => Err(cannot_pull(&self.name, &error)),
+            Some(step) => Ok(Some(step.into())),
+        }
+    }
+
+    /// Nothing more is heard of it, as opposed to a refusal.
+    fn broke(&self, cause: &str) -> Error {
+        let cause = format!("{cause}, fetching image \"{}\"", excerpt(&self.name));
+        Error::Unavailable { endpoint: self.endpoint.clone(), cause }
     }
 }
 

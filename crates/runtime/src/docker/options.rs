@@ -7,6 +7,9 @@ use std::{fmt, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
 /// How long a daemon may take to answer a question. One that is busy with hundreds of starts needs some seconds.
 const ANSWER_WITHIN: Duration = Duration::from_secs(15);
+/// How long a daemon may say nothing while it fetches an image. It tells of each piece; long is only the check of a layer of
+/// many gigabytes. Below core's own patience with an engine, so that it is said what was waited for.
+const SILENT_PULL: Duration = Duration::from_secs(240);
 /// Longest path of a Unix socket, in bytes: the kernel's, less its final zero.
 const SOCKET_PATH_BYTES_MAX: usize = 107;
 
@@ -24,6 +27,8 @@ pub struct DockerOptions {
     pub host_address: Option<IpAddr>,
     /// How long the daemon may take to answer a question; what changes something gets a multiple of it.
     pub answer_within: Duration,
+    /// How long the daemon may say nothing in the middle of fetching an image.
+    pub silent_pull_max: Duration,
 }
 
 impl DockerOptions {
@@ -35,6 +40,7 @@ impl DockerOptions {
             network_mode: "host".into(),
             host_address: None,
             answer_within: ANSWER_WITHIN,
+            silent_pull_max: SILENT_PULL,
         }
     }
 }

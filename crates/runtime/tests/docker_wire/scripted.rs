@@ -95,8 +95,11 @@ impl Daemon {
                 connections.spawn(serve(stream, script.clone(), count.clone()));
             }
         });
-        let options =
-            DockerOptions { answer_within: WITHIN, ..DockerOptions::new(format!("unix://{}", path.display())) };
+        let options = DockerOptions {
+            answer_within: WITHIN,
+            silent_pull_max: WITHIN,
+            ..DockerOptions::new(format!("unix://{}", path.display()))
+        };
         Self { docker: Docker::connect(options).expect("an endpoint"), asked, task, _folder: folder }
     }
 }

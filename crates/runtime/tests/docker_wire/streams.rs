@@ -1,7 +1,7 @@
 //! Streams that are split and cut anywhere.
 
 use crate::scripted::{Daemon, ID, Reply, handed_over, head, id, json};
-use eru_runtime::{Action, ExecRequest, LogOptions, Runtime, Session, Stream};
+use eru_runtime::{Action, Error, ExecRequest, LogOptions, Runtime, Session, Stream};
 use futures::StreamExt;
 use std::{
     sync::{Arc, Mutex},
@@ -147,4 +147,26 @@ async fn an_error_in_a_pull_is_an_error() {
     assert_eq!(steps[1].as_ref().unwrap().bytes, (5, 9));
     assert_eq!(steps.len(), 3);
     assert!(steps[2].as_ref().unwrap_err().to_string().contains("cannot pull image \"h:5000/a/b\": manifest unknown"));
+}
+
+#[tokio::test]
+async fn a_pull_that_says_nothing_more_is_given_up() {
+    let begun = b"{\"status\":\"Downloading\",\"progressDetail\":{},\"id\":\"ab\"}\n".to_vec();
+    let ends = |stalls: bool| {
+        let bytes = [head("200 OK"), begun.clone(), b"{\"sta".to_vec()].concat();
+        let chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{\"sta\r\n".to_vec();
+        Daemon::new(move |_| if stalls { Reply::Stalled(bytes.clone()) } else { Reply::Pieces(vec![chunked.clone()]) })
+    };
+    for (stalls, cause) in [(true, "no progress for 0.3 s"), (false, "")] {
+        let daemon = ends(stalls);
+        let progress = daemon.docker.pull("a/b:1", None).await.unwrap();
+        let steps: Vec<_> = tokio::time::timeout(Duration::from_secs(20), progress.collect()).await.expect("it ends");
+        let error = steps.into_iter().next_back().unwrap().unwrap_err();
+        assert!(
+            matches!(&error, Error::Unavailable { endpoint, .. } if endpoint == daemon.docker.endpoint()),
+            "{error}"
+        );
+        let text = error.to_string();
+        assert!(text.contains(cause) && text.contains("fetching image \"a/b:1\""), "{text}");
+    }
 }
