@@ -36,6 +36,7 @@ pub(super) fn unknown_exit(run: &Run) -> Exit {
         started_at_ms: run.started_at_ms,
         restarts: run.restarts,
         finished: true,
+        retry_at_ms: 0,
     }
 }
 

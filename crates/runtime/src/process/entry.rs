@@ -192,7 +192,7 @@ impl Entry {
             exit: exit.map(|e| e.status),
             restarts: running.map(|r| r.restarts).or(exit.map(|e| e.restarts)).unwrap_or(0),
             started_at_ms: running.map(|r| r.started_at_ms).or(exit.map(|e| e.started_at_ms)).unwrap_or(0),
-            reason: exit.map(|e| e.reason.clone()).unwrap_or_default(),
+            reason: exit.map(Exit::told).unwrap_or_default(),
             pid: running.map_or(0, |r| r.child.pid.cast_unsigned()),
             isolation: RuntimeKind::Process.isolation().to_owned(),
         })

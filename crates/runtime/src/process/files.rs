@@ -2,7 +2,8 @@
 
 use super::{identity::Identity, user::RunAs};
 use crate::port::CreateRequest;
-use eru_types::{EngineId, ExitStatus};
+use eru_types::{EngineId, ExitStatus, limits::REASON_BYTES_MAX};
+use jiff::Timestamp;
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{
@@ -25,6 +26,9 @@ pub(super) const CONTROL: &str = "control";
 pub(super) const LOG: &str = "log";
 pub(super) const LOG_OLD: &str = "log.1";
 pub(super) const WORK: &str = "work";
+
+/// Between why a run ended and what comes then.
+const SEPARATOR: &str = "; ";
 
 /// What a workload was made as; never changes.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -68,6 +72,25 @@ pub(super) struct Exit {
     pub(super) restarts: u32,
     /// Whether no other run follows by itself.
     pub(super) finished: bool,
+    /// When the next one begins, where one follows. 0 in the records of a shim that did not write it.
+    #[serde(default)]
+    pub(super) retry_at_ms: i64,
+}
+
+impl Exit {
+    /// Why it does not run, for people: also that it soon will.
+    pub(super) fn told(&self) -> String {
+        let Some(at) = Timestamp::from_millisecond(self.retry_at_ms).ok().filter(|at| !self.finished && !at.is_zero())
+        else {
+            return self.reason.clone();
+        };
+        let next = format!("its restart policy starts it again at {} UTC", at.strftime("%H:%M:%S"));
+        if self.reason.is_empty() {
+            return next;
+        }
+        let room = REASON_BYTES_MAX - next.len() - SEPARATOR.len();
+        format!("{}{SEPARATOR}{next}", &self.reason[..self.reason.floor_char_boundary(room)])
+    }
 }
 
 /// Reads a record; `None` when there is no such file.
@@ -121,4 +144,24 @@ pub(super) fn try_lock(path: &Path) -> io::Result<Option<File>> {
 pub(super) fn plain(error: &io::Error) -> String {
     let text = error.to_string();
     text.split(" (os error").next().unwrap_or(&text).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_tells_of_the_next_try() {
+        let record = r#"{"run":3,"status":{"code":1,"signal":0,"oom_killed":false,"at_ms":1},"executed":true,"reason":"","started_at_ms":1,"restarts":2,"finished":false}"#;
+        let exit: Exit = serde_json::from_str(record).unwrap();
+        assert_eq!(exit.told(), "", "a record of before");
+        let waiting = Exit { retry_at_ms: 1_795_545_040_371, ..exit };
+        let next = "its restart policy starts it again at 18:30:40 UTC";
+        assert_eq!(waiting.told(), next);
+        let boom = Exit { reason: "boom".into(), ..waiting };
+        assert_eq!(boom.told(), format!("boom; {next}"));
+        assert_eq!(Exit { finished: true, ..boom.clone() }.told(), "boom");
+        let long = Exit { reason: "名".repeat(REASON_BYTES_MAX), ..boom }.told();
+        assert!(long.ends_with(next) && (REASON_BYTES_MAX - 2..=REASON_BYTES_MAX).contains(&long.len()), "{long}");
+    }
 }

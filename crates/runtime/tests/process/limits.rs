@@ -238,15 +238,19 @@ async fn an_unusable_folder_is_named() {
 
 async fn backoff_ends_with_a_stop() {
     let plain = Plain::new().await;
-    let command = ["sh", "-c", "exit 1"].map(str::to_owned).into();
+    let command = ["sh", "-c", "echo boom >&2; exit 1"].map(str::to_owned).into();
     let request = CreateRequest { restart: "always".into(), command, ..plain_request(0) };
     let id = plain.runtime.create(&request).await.unwrap();
     plain.runtime.start(&id).await.unwrap();
     within("it was restarted", async || (plain.inspect(&id).await.restarts >= 2).then_some(())).await;
+    let waits = async || Some(plain.inspect(&id).await.reason).filter(|reason| !reason.is_empty());
+    let reason = within("it waits", waits).await;
+    assert!(reason.starts_with("boom; its restart policy starts it again at ") && reason.ends_with(" UTC"), "{reason}");
     assert!(matches!(plain.runtime.remove(&id, false).await, Err(Error::Running(_))));
     plain.runtime.stop(&id, Duration::from_secs(10)).await.unwrap();
     let seen = plain.inspect(&id).await;
     assert_eq!(seen.state, State::Exited);
+    assert!(!seen.reason.contains("again"), "{seen:?}");
     plain.runtime.remove(&id, false).await.unwrap();
     plain.clear().await;
 }

@@ -58,6 +58,8 @@ pub(super) struct Supervisor {
     writer: Writer,
     buffer: Vec<u8>,
     stop: Option<Stop>,
+    /// The wait before the next restart.
+    backoff: Duration,
 }
 
 impl Supervisor {
@@ -78,18 +80,15 @@ impl Supervisor {
             writer: Writer::open(folder.to_owned(), spec.log_bytes_max),
             buffer: vec![0; READ_BYTES],
             stop: None,
+            backoff: Duration::ZERO,
             spec,
         })
     }
 
     pub(super) fn run(mut self, task: Task) -> io::Result<()> {
         let Some(mut exit) = self.first(task)? else { return Ok(()) };
-        let mut backoff = Duration::ZERO;
         while !exit.finished {
-            let ran_ms = exit.status.at_ms - exit.started_at_ms;
-            let was_healthy = u128::try_from(ran_ms).is_ok_and(|ms| ms >= RestartPolicy::HEALTHY_RUN.as_millis());
-            backoff = RestartPolicy::next_backoff(if was_healthy { Duration::ZERO } else { backoff });
-            if !self.sleep(backoff)? {
+            if !self.sleep(self.backoff)? {
                 exit.finished = true;
                 return files::write_durably(&self.folder.join(EXIT), &exit);
             }
@@ -168,18 +167,26 @@ impl Supervisor {
         };
         let status = ExitStatus { code, signal, oom_killed: false, at_ms: now_ms() };
         let (started_at_ms, restarts) = (run.started_at_ms, run.restarts);
-        Exit { run: run.run, status, executed: true, reason, started_at_ms, restarts, finished: false }
+        let (run, executed, finished, retry_at_ms) = (run.run, true, false, 0);
+        Exit { run, status, executed, reason, started_at_ms, restarts, finished, retry_at_ms }
     }
 
     fn refuse(&mut self, run: u64, restarts: u32, refusal: NotExecuted) -> io::Result<Exit> {
         let status = ExitStatus { code: refusal.code, signal: 0, oom_killed: false, at_ms: now_ms() };
-        let (executed, started_at_ms) = (false, status.at_ms);
-        self.record(Exit { run, status, executed, reason: refusal.reason, started_at_ms, restarts, finished: false })
+        let (executed, started_at_ms, reason) = (false, status.at_ms, refusal.reason);
+        let (finished, retry_at_ms) = (false, 0);
+        self.record(Exit { run, status, executed, reason, started_at_ms, restarts, finished, retry_at_ms })
     }
 
     /// Decides whether another run follows, and writes the record.
     fn record(&mut self, mut exit: Exit) -> io::Result<Exit> {
         exit.finished = self.stop.is_some() || !self.policy.restarts_after(exit.status.code, exit.restarts);
+        if !exit.finished {
+            let ran_ms = exit.status.at_ms - exit.started_at_ms;
+            let was_healthy = u128::try_from(ran_ms).is_ok_and(|ms| ms >= RestartPolicy::HEALTHY_RUN.as_millis());
+            self.backoff = RestartPolicy::next_backoff(if was_healthy { Duration::ZERO } else { self.backoff });
+            exit.retry_at_ms = exit.status.at_ms + i64::try_from(self.backoff.as_millis()).expect("some seconds");
+        }
         files::write_durably(&self.folder.join(EXIT), &exit)?;
         self.outputs.iter_mut().for_each(|o| o.pump.forget());
         Ok(exit)
