@@ -23,6 +23,6 @@ pub use backoff::Backoff;
 pub use client::{Client, Retry};
 pub use credentials::{CredentialsError, Transport};
 pub use error::{ConnectError, Error};
-pub use informer::{Change, Changes, Entry, Filter, Informer, InformerOptions, Snapshot};
+pub use informer::{Change, Changes, Entry, Filter, Informer, InformerOptions, Progress, Snapshot};
 pub use options::ClientOptions;
 pub use route::{AgentRpc, ControllerRpc, CoreRpc, Route};

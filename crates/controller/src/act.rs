@@ -1,15 +1,18 @@
 //! The two acts of a controller: one create, one removal. What became of each is one of three: done, refused, unknown.
 
+use crate::trouble::one_line;
 use crate::view;
 use eru_api::controller::ReplicaSetSpec;
 use eru_api::pb;
-use eru_client::{Client, CoreRpc, Error};
+use eru_client::{Address, Client, CoreRpc, Error};
 use eru_reconcile::{Create, Remove};
 use std::time::Duration;
 use tonic::{Code, Status, Streaming};
 
 /// How long one act may take: an image may have to be pulled, a command may take its time to stop.
 const ACT_DEADLINE: Duration = Duration::from_secs(600);
+/// How long a list of a set's workloads may take: ten thousand of them take less than a second.
+const LIST_DEADLINE: Duration = Duration::from_secs(30);
 
 /// Acts in the name of one set and one leader.
 #[derive(Clone)]
@@ -53,7 +56,7 @@ impl Actor {
         };
         let result = |message: &pb::CreateWorkloadMessage| match message.success {
             true => Outcome::Done(message.id.clone()),
-            false => Outcome::Refused(message.error.clone()),
+            false => Outcome::Refused(one_line(&message.error)),
         };
         self.last(stream, result).await
     }
@@ -77,9 +80,9 @@ impl Actor {
         };
         let result = |message: &pb::RemoveWorkloadMessage| match (message.success, message.error.is_empty()) {
             (true, _) => Outcome::Done(message.id.clone()),
-            (false, false) => Outcome::Refused(message.error.clone()),
+            (false, false) => Outcome::Refused(one_line(&message.error)),
             // The original gives the error in the output of the hooks.
-            (false, true) => Outcome::Refused(message.hook.clone()),
+            (false, true) => Outcome::Refused(one_line(&message.hook)),
         };
         self.last(stream, result).await
     }
@@ -94,15 +97,16 @@ impl Actor {
             let options = options.clone();
             async move { core.list_workloads(options).await }
         };
-        let mut stream = self.client.read(ask).await?;
-        let mut found = Vec::new();
-        loop {
-            match stream.message().await {
-                Ok(Some(workload)) => found.push((workload.op_id, workload.id)),
-                Ok(None) => return Ok(found),
-                Err(status) => return Err(self.error(status)),
+        let read = async {
+            let mut stream = self.client.read(ask).await?;
+            let mut found = Vec::new();
+            while let Some(workload) = stream.message().await.map_err(|status| self.error(status))? {
+                found.push((workload.op_id, workload.id));
             }
-        }
+            Ok(found)
+        };
+        let late = |_| Err(Error::Timeout { address: self.address(), after: LIST_DEADLINE });
+        tokio::time::timeout(LIST_DEADLINE, read).await.unwrap_or_else(late)
     }
 
     /// What the stream says of its only item.
@@ -125,9 +129,12 @@ impl Actor {
         }
     }
 
+    fn address(&self) -> Address {
+        self.client.addresses().next().expect("a client has at least one core").clone()
+    }
+
     fn error(&self, status: Status) -> Error {
-        let address = self.client.addresses().next().expect("a client has at least one core");
-        Error::from_status(address, status)
+        Error::from_status(&self.address(), status)
     }
 
     fn deploy_options(&self, create: &Create, spec: &ReplicaSetSpec) -> pb::DeployOptions {
@@ -150,7 +157,7 @@ impl Actor {
 }
 
 fn failed(error: &Error) -> Outcome {
-    let text = error.to_string();
+    let text = one_line(&error.to_string());
     match error {
         Error::Unreachable { .. } => Outcome::Unsent(text),
         Error::Broken { .. } | Error::Timeout { .. } => Outcome::Unknown(text),

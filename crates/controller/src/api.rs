@@ -1,6 +1,6 @@
 //! The service `eru.controller.v1`: convert, call, convert.
 
-use crate::sets::{Refusal, Sets};
+use crate::sets::{Known, Published, Refusal, Sets};
 use crate::spec::{self, SpecError};
 use eru_api::controller::controller_server::Controller;
 use eru_api::controller::{
@@ -11,6 +11,7 @@ use eru_types::name::SetName;
 use futures::Stream;
 use std::collections::{BTreeMap, VecDeque};
 use std::pin::Pin;
+use std::sync::Arc;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
@@ -44,7 +45,7 @@ impl Controller for Api {
     }
 
     async fn list(&self, _: Request<ListRequest>) -> Result<Response<ReplicaSets>, Status> {
-        Ok(Response::new(ReplicaSets { sets: self.sets.list()?.into_values().collect() }))
+        Ok(Response::new(ReplicaSets { sets: self.sets.all()?.values().map(Published::message).collect() }))
     }
 
     async fn scale(&self, request: Request<ScaleRequest>) -> Result<Response<ReplicaSet>, Status> {
@@ -66,8 +67,14 @@ impl Controller for Api {
         let only = if only.is_empty() { None } else { Some(name(&only)?) };
         let mut version = self.sets.version();
         version.mark_changed();
-        let follower =
-            Follower { sets: self.sets.clone(), version, only, sent: BTreeMap::new(), ready: VecDeque::new() };
+        let follower = Follower {
+            sets: self.sets.clone(),
+            version,
+            only,
+            known: None,
+            followed: BTreeMap::new(),
+            ready: VecDeque::new(),
+        };
         let shutdown = self.shutdown.clone();
         let stream = futures::stream::unfold(Some(follower), move |follower| {
             let shutdown = shutdown.clone();
@@ -88,27 +95,60 @@ struct Follower {
     sets: Sets,
     version: watch::Receiver<u64>,
     only: Option<SetName>,
-    sent: BTreeMap<String, ReplicaSet>,
+    /// The sets that `followed` was made of.
+    known: Option<Known>,
+    followed: BTreeMap<String, Followed>,
     ready: VecDeque<ReplicaSet>,
 }
 
+struct Followed {
+    published: Published,
+    last: ReplicaSet,
+}
+
 impl Follower {
+    /// The next set that has changed.
+    ///
+    /// # Cost
+    /// A look at each set for whether it has changed; only those that have are copied.
     async fn next(&mut self) -> Result<ReplicaSet, Refusal> {
         loop {
             if let Some(set) = self.ready.pop_front() {
                 return Ok(set);
             }
             self.version.changed().await.map_err(|_| Refusal::NotLeading)?;
-            let mut sets = self.sets.list()?;
-            sets.retain(|set, _| self.only.as_ref().is_none_or(|only| only.as_str() == set));
-            for (name, gone) in &self.sent {
-                if sets.get(name).is_none_or(|set| set.uid != gone.uid) {
-                    self.ready.push_back(removed(gone));
+            let known = self.sets.all()?;
+            if self.known.as_ref().is_none_or(|before| !Arc::ptr_eq(before, &known)) {
+                self.come_and_go(&known);
+                self.known = Some(known);
+            }
+            for followed in self.followed.values_mut() {
+                if let Some(set) = followed.published.news().filter(|set| *set != followed.last) {
+                    followed.last = set.clone();
+                    self.ready.push_back(set);
                 }
             }
-            self.ready
-                .extend(sets.iter().filter(|(name, set)| self.sent.get(*name) != Some(*set)).map(|(_, s)| s.clone()));
-            self.sent = sets;
+        }
+    }
+
+    /// Some sets are new or gone.
+    fn come_and_go(&mut self, known: &Known) {
+        let is_wanted = |name: &String| self.only.as_ref().is_none_or(|only| only.as_str() == name);
+        let is_same = |name: &String, uid: &str| known.get(name).is_some_and(|set| set.uid() == uid);
+        let ready = &mut self.ready;
+        self.followed.retain(|name, followed| {
+            let stays = is_same(name, &followed.last.uid);
+            if !stays {
+                ready.push_back(removed(&followed.last));
+            }
+            stays
+        });
+        for (name, published) in known.iter().filter(|(name, _)| is_wanted(name)) {
+            self.followed.entry(name.clone()).or_insert_with(|| {
+                let last = published.message();
+                ready.push_back(last.clone());
+                Followed { published: published.clone(), last }
+            });
         }
     }
 }
@@ -134,7 +174,9 @@ impl From<Refusal> for Status {
         let text = refusal.to_string();
         match refusal {
             Refusal::NotFound(_) => Self::not_found(text),
-            Refusal::Removing(_) | Refusal::Generation { .. } => Self::failed_precondition(text),
+            Refusal::Removing(_) | Refusal::Generation { .. } | Refusal::Damaged { .. } => {
+                Self::failed_precondition(text)
+            }
             Refusal::TooMany => Self::resource_exhausted(text),
             Refusal::NotLeading | Refusal::Store(_) => Self::unavailable(text),
         }

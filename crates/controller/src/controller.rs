@@ -95,6 +95,8 @@ impl Controller {
             let lead = async {
                 let result = life.lead_for_ever(&mut self.task).await;
                 stop.cancel();
+                // The server waits for those who wait for us.
+                self.task.close().await;
                 result
             };
             let serve = async {

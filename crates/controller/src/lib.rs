@@ -11,6 +11,8 @@
 //! - No act on old knowledge: without a live status stream nothing is created or removed.
 //! - A create is on record, with its name, before it is sent; an answer that was lost is asked for again by that name.
 //! - Every act carries the owner and the leader's epoch; core refuses the acts of an earlier leader.
+//! - What goes wrong with one set is that set's alone: it is shown in its status, tried again, and stops no other. Only the loss
+//!   of leadership ends the work of all.
 //! - One writer per record: `sets` writes specs, a set's worker writes its slots and progress.
 
 mod act;
@@ -28,6 +30,7 @@ mod sets;
 mod shown;
 mod spec;
 mod store;
+mod trouble;
 mod view;
 mod worker;
 

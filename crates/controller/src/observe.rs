@@ -5,11 +5,11 @@
 use crate::clock::Clock;
 use crate::view::{self, Condition};
 use eru_api::pb;
-use eru_client::{Backoff, Change, Changes, Client, Entry, Error, Filter, Informer, InformerOptions};
+use eru_client::{Backoff, Change, Changes, Client, Entry, Error, Filter, Informer, InformerOptions, Progress};
 use eru_reconcile::{Instance, Millis, Node, NodeState};
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
@@ -30,6 +30,8 @@ struct Shared {
     clock: Clock,
     seen: Mutex<Seen>,
     nodes_known: watch::Sender<bool>,
+    /// How far `seen` is with what the informer has told.
+    progress: OnceLock<Progress>,
 }
 
 #[derive(Default)]
@@ -37,6 +39,8 @@ struct Seen {
     owners: HashMap<String, BTreeMap<String, Watched>>,
     workers: HashMap<String, Arc<Notify>>,
     nodes: BTreeMap<String, (NodeState, Millis)>,
+    /// How many workloads each owner has on each node: so a node's change wakes only those that it concerns.
+    owners_on: HashMap<String, HashMap<String, usize>>,
 }
 
 struct Watched {
@@ -61,12 +65,15 @@ impl Observer {
     pub fn start(client: Client, clock: Clock, shutdown: CancellationToken) -> Self {
         let informer = Informer::start(client, Filter::default(), InformerOptions::default(), shutdown);
         let (nodes_known, _) = watch::channel(false);
-        Self { shared: Arc::new(Shared { clock, seen: Mutex::default(), nodes_known }), informer }
+        let shared = Shared { clock, seen: Mutex::default(), nodes_known, progress: OnceLock::new() };
+        Self { shared: Arc::new(shared), informer }
     }
 
     /// Follows the streams until shutdown.
     pub async fn run(&self, client: Client, shutdown: CancellationToken) {
-        let workloads = self.shared.follow_workloads(self.informer.changes());
+        let changes = self.informer.changes();
+        self.shared.progress.get_or_init(|| changes.progress());
+        let workloads = self.shared.follow_workloads(changes);
         let nodes = self.shared.follow_nodes(&client);
         shutdown.run_until_cancelled(async { tokio::join!(workloads, nodes) }).await;
         self.informer.join().await;
@@ -84,7 +91,9 @@ impl Observer {
 
     /// All of one owner, or `None` while what is known may not be what is.
     pub fn sight(&self, owner: &str) -> Option<Sight> {
-        if !self.informer.is_live() || !*self.shared.nodes_known.borrow() {
+        // In this order: the informer is live and has told of its whole; that whole has been read through.
+        let is_caught_up = || self.shared.progress.get().is_some_and(Progress::is_caught_up);
+        if !self.informer.is_live() || !is_caught_up() || !*self.shared.nodes_known.borrow() {
             return None;
         }
         Some(self.shared.seen.lock().sight(owner, self.shared.clock.now()))
@@ -147,7 +156,9 @@ impl Shared {
         };
         let known: BTreeMap<String, NodeState> = nodes.iter().map(|node| (node.name.clone(), state(node))).collect();
         self.seen.lock().set_nodes(known, self.clock.now());
-        self.nodes_known.send_if_modified(|known| !std::mem::replace(known, true));
+        if self.nodes_known.send_if_modified(|known| !std::mem::replace(known, true)) {
+            self.seen.lock().wake_all();
+        }
         Ok(())
     }
 
@@ -169,12 +180,13 @@ impl Seen {
             Change::Removed(entry) => {
                 let owner = &entry.workload.owner;
                 if let Some(own) = self.owners.get_mut(owner) {
-                    own.remove(entry.id());
+                    let gone = own.remove(entry.id());
                     if own.is_empty() {
                         self.owners.remove(owner);
                     }
+                    gone.into_iter().for_each(|gone| self.leave_node(gone.entry.node(), owner));
                 }
-                self.wake(&entry.workload.owner);
+                self.wake(owner);
             }
             Change::Synced => self.wake_all(),
         }
@@ -189,22 +201,46 @@ impl Seen {
         let own = self.owners.entry(owner.clone()).or_default();
         let before = own.get(entry.id()).filter(|before| before.condition == condition);
         let since = before.map_or(now, |before| before.since);
-        own.insert(entry.id().to_owned(), Watched { entry, condition, since });
+        let node = entry.node().to_owned();
+        let before = own.insert(entry.id().to_owned(), Watched { entry, condition, since });
+        *self.owners_on.entry(node).or_default().entry(owner.clone()).or_default() += 1;
+        before.into_iter().for_each(|before| self.leave_node(before.entry.node(), &owner));
         self.wake(&owner);
+    }
+
+    /// The owner has one workload less on the node.
+    fn leave_node(&mut self, node: &str, owner: &str) {
+        let Some(owners) = self.owners_on.get_mut(node) else { return };
+        if let Some(len) = owners.get_mut(owner) {
+            *len -= 1;
+            if *len == 0 {
+                owners.remove(owner);
+            }
+        }
+        if owners.is_empty() {
+            self.owners_on.remove(node);
+        }
     }
 
     fn note_node(&mut self, name: &str, state: NodeState, now: Millis) {
         if self.nodes.get(name).is_none_or(|known| known.0 != state) {
             tracing::debug!(node = name, ?state, "a node has changed");
             self.nodes.insert(name.to_owned(), (state, now));
-            self.wake_all();
+            self.wake_those_on(name);
         }
     }
 
     fn set_nodes(&mut self, known: BTreeMap<String, NodeState>, now: Millis) {
-        self.nodes.retain(|name, _| known.contains_key(name));
+        let gone: Vec<String> = self.nodes.keys().filter(|name| !known.contains_key(*name)).cloned().collect();
+        for name in gone {
+            self.nodes.remove(&name);
+            self.wake_those_on(&name);
+        }
         known.iter().for_each(|(name, state)| self.note_node(name, *state, now));
-        self.wake_all();
+    }
+
+    fn wake_those_on(&self, node: &str) {
+        self.owners_on.get(node).into_iter().flat_map(HashMap::keys).for_each(|owner| self.wake(owner));
     }
 
     fn wake(&self, owner: &str) {
@@ -286,6 +322,33 @@ mod tests {
         // Nothing has woken the other one.
         let wait = tokio::time::timeout(Duration::from_millis(1), other.notified());
         assert!(wait.await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_node_wakes_those_who_are_on_it() {
+        let mut seen = Seen::default();
+        let (mine, other) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        seen.workers.insert("mine".into(), mine.clone());
+        seen.workers.insert("other".into(), other.clone());
+        let one = entry("mine", true, "ready");
+        seen.apply(Change::Added(one.clone()), Millis(1));
+        seen.apply(Change::Updated { old: one.clone(), new: entry("mine", false, "ready") }, Millis(2));
+        mine.notified().await;
+        let states = |state| BTreeMap::from([("n1".to_owned(), state), ("n2".to_owned(), state)]);
+        for (known, is_news) in [
+            (states(NodeState::Ready), true),
+            (states(NodeState::Ready), false),
+            (states(NodeState::Suspect), true),
+            ([("n1".to_owned(), NodeState::Suspect)].into(), false),
+            (BTreeMap::new(), true),
+        ] {
+            seen.set_nodes(known, Millis(3));
+            let woken = tokio::time::timeout(Duration::from_millis(1), mine.notified()).await;
+            assert_eq!(woken.is_ok(), is_news);
+        }
+        assert!(tokio::time::timeout(Duration::from_millis(1), other.notified()).await.is_err());
+        seen.apply(Change::Removed(one), Millis(4));
+        assert!(seen.owners_on.is_empty(), "nobody is left");
     }
 
     #[test]

@@ -59,13 +59,16 @@ pub async fn serve(
         .add_service(reflection_alpha)
         .serve_with_incoming_shutdown(TcpListenerStream::new(listener), shutdown.clone().cancelled_owned());
     let tell = async {
-        leading.leading().await;
-        health.set_serving::<ControllerServer<Api>>().await;
-        std::future::pending::<()>().await
+        loop {
+            leading.leading().await;
+            health.set_serving::<ControllerServer<Api>>().await;
+            leading.not_leading().await;
+            health.set_not_serving::<ControllerServer<Api>>().await;
+        }
     };
     let result = tokio::select! {
         result = server => result,
-        () = tell => Ok(()),
+        () = tell => unreachable!("it tells for ever"),
     };
     result.map_err(|source| Error::Serve { address, source })
 }

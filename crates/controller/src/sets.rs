@@ -9,6 +9,7 @@ use crate::observe::Observer;
 use crate::shown::{Desired, Shown, replica_set};
 use crate::spec::Checked;
 use crate::store::Store;
+use crate::trouble::Trouble;
 use crate::worker::Ended;
 use commands::answer;
 use eru_api::controller::ReplicaSet;
@@ -35,7 +36,7 @@ pub struct Sets {
 }
 
 /// The sets by name, as the task publishes them; nothing while another controller leads.
-type Known = Arc<BTreeMap<String, Published>>;
+pub type Known = Arc<BTreeMap<String, Published>>;
 
 /// What can be read of a set.
 #[derive(Clone)]
@@ -62,6 +63,16 @@ pub enum Refusal {
         is: u64,
         /// What the caller expected.
         expected: u64,
+    },
+    /// What is stored of a set of that name cannot be read.
+    #[error(
+        "replicaset \"{name}\" is stored, but its record cannot be read and is left alone: {cause}; take another name, or repair it"
+    )]
+    Damaged {
+        /// Its name.
+        name: String,
+        /// What is wrong with the record.
+        cause: String,
     },
     /// There are too many.
     #[error("at most {SETS_MAX} replicasets, remove one first")]
@@ -112,10 +123,9 @@ impl Sets {
         known.get(name.as_str()).map(Published::message).ok_or_else(|| Refusal::NotFound(name.to_string()))
     }
 
-    /// All sets by name.
-    pub fn list(&self) -> Result<BTreeMap<String, ReplicaSet>, Refusal> {
-        let known = self.known.borrow().clone().ok_or(Refusal::NotLeading)?;
-        Ok(known.iter().map(|(name, set)| (name.clone(), set.message())).collect())
+    /// All sets by name, as they are kept: equal pointers are the same sets.
+    pub fn all(&self) -> Result<Known, Refusal> {
+        self.known.borrow().clone().ok_or(Refusal::NotLeading)
     }
 
     /// Changes whenever a set does.
@@ -131,6 +141,14 @@ impl Sets {
         }
     }
 
+    /// Waits until this controller leads no more.
+    pub async fn not_leading(&self) {
+        let mut known = self.known.clone();
+        if known.wait_for(Option::is_none).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
     async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<Result<T, Refusal>>) -> Command) -> Result<T, Refusal> {
         let (reply, answer) = oneshot::channel();
         self.commands.send(command(reply)).await.map_err(|_| Refusal::NotLeading)?;
@@ -139,8 +157,23 @@ impl Sets {
 }
 
 impl Published {
-    fn message(&self) -> ReplicaSet {
+    /// The set as it is.
+    pub fn message(&self) -> ReplicaSet {
         replica_set(&self.desired.borrow().clone(), &self.shown.borrow().clone())
+    }
+
+    /// Its identity.
+    pub fn uid(&self) -> String {
+        self.desired.borrow().set.uid.clone()
+    }
+
+    /// The set, if it has changed since this copy was asked last.
+    pub fn news(&mut self) -> Option<ReplicaSet> {
+        let is_news = |changed: Result<bool, watch::error::RecvError>| changed.is_ok_and(|changed| changed);
+        if !is_news(self.desired.has_changed()) && !is_news(self.shown.has_changed()) {
+            return None;
+        }
+        Some(replica_set(&self.desired.borrow_and_update().clone(), &self.shown.borrow_and_update().clone()))
     }
 }
 
@@ -176,6 +209,8 @@ struct Running<'a> {
     at_work: HashMap<task::Id, Assignment>,
     /// Those who wait for the end of a set, by uid.
     waiting: HashMap<String, Vec<RemoveReply>>,
+    /// What is stored of sets and cannot be read, by name: why.
+    damaged: BTreeMap<String, String>,
 }
 
 struct Held {
@@ -184,6 +219,10 @@ struct Held {
     stop: CancellationToken,
     /// Waits before its worker is started again.
     backoff: Backoff,
+    /// Why that was necessary, while it keeps being so.
+    trouble: Option<Trouble>,
+    /// Workloads that were removed since the set is being removed.
+    removed: Vec<String>,
 }
 
 impl Task {
@@ -201,10 +240,18 @@ impl Task {
         }
     }
 
+    /// Refuses the commands that wait, and all that come.
+    pub async fn close(&mut self) {
+        self.inbox.close();
+        while let Some(command) = self.inbox.recv().await {
+            command.refuse(|| Refusal::NotLeading);
+        }
+    }
+
     /// Leads until shutdown.
     ///
     /// # Errors
-    /// [`Error::Deposed`], and what a retry does not cure. Workers have ended when it returns.
+    /// [`Error::Deposed`], and a store that cannot be read in the beginning. Workers have ended when it returns.
     pub async fn lead(&mut self, term: &Term, shutdown: CancellationToken) -> Result<(), Error> {
         let shutdown = shutdown.child_token();
         let mut running = Running {
@@ -216,6 +263,7 @@ impl Task {
             workers: JoinSet::new(),
             at_work: HashMap::new(),
             waiting: HashMap::new(),
+            damaged: BTreeMap::new(),
         };
         let result = running.lead(&mut self.inbox).await;
         shutdown.cancel();
@@ -238,9 +286,11 @@ impl Command {
 
 impl Running<'_> {
     async fn lead(&mut self, inbox: &mut mpsc::Receiver<Command>) -> Result<(), Error> {
-        for stored in self.term.store.load_sets().await? {
+        let loaded = self.term.store.load_sets().await?;
+        for stored in loaded.sets {
             self.start(Desired { set: stored.set, specs: stored.specs });
         }
+        self.damaged = loaded.damaged;
         self.publish();
         loop {
             tokio::select! {
@@ -260,17 +310,6 @@ impl Running<'_> {
             Command::Scale(name, count, reply) => answer(reply, self.scale(&name, count).await),
             Command::Remove(name, keep_workloads, reply) => self.remove(&name, keep_workloads, reply).await,
         }
-    }
-
-    /// After a worker's end.
-    async fn bury(&mut self, name: &str, uid: &str, ended: Ended) -> Result<(), Error> {
-        let Ended::Removed(ids) = ended else { return Ok(()) };
-        let Some(held) = self.sets.get(name).filter(|held| held.desired.borrow().set.uid == uid) else { return Ok(()) };
-        let set = held.desired.borrow().set.clone();
-        self.term.store.delete_set(&set).await?;
-        tracing::info!(set = %name, workloads = ids.len(), "a replicaset was removed");
-        self.forget(name, uid, ids);
-        Ok(())
     }
 
     fn forget(&mut self, name: &str, uid: &str, ids: Vec<String>) {

@@ -1,7 +1,7 @@
 //! A set as the API shows it.
 
 use crate::record::SetRecord;
-use eru_api::controller::{ReplicaSet, ReplicaSetSpec, Slot as SlotMessage, Status as StatusMessage};
+use eru_api::controller::{Condition, ReplicaSet, ReplicaSetSpec, Slot as SlotMessage, Status as StatusMessage};
 use eru_reconcile::{Instance, Millis, Plan, Set};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,8 +15,8 @@ pub struct Desired {
 }
 
 impl Desired {
-    /// The same, as the reconcile function knows it.
-    pub fn to_set(&self, stable_generation: u64) -> Set {
+    /// The same, as the reconcile function knows it; `in_doubt`: the newest generation cannot be made at the moment.
+    pub fn to_set(&self, stable_generation: u64, in_doubt: bool) -> Set {
         let set = &self.set;
         let template = self.specs.get(&set.template_generation);
         Set {
@@ -27,6 +27,7 @@ impl Desired {
             strategy: set.strategy,
             engine_restarts: template.is_some_and(crate::spec::engine_restarts),
             removing: set.removing,
+            in_doubt,
         }
     }
 
@@ -41,6 +42,8 @@ impl Desired {
 pub struct Shown {
     /// As a whole.
     pub status: StatusMessage,
+    /// The sentence of the status before what keeps failing was added to it.
+    pub plain: String,
     /// Slot by slot.
     pub slots: Vec<SlotMessage>,
     /// Generations that instances or open creates are made of, and the last that worked.
@@ -50,9 +53,13 @@ pub struct Shown {
 impl Shown {
     /// Before anything was seen.
     pub fn nothing_seen(want: u32, message: String) -> Self {
-        let status =
-            StatusMessage { want: small(want), phase: "starting".to_owned(), message, ..StatusMessage::default() };
-        Self { status, ..Self::default() }
+        let status = StatusMessage {
+            want: small(want),
+            phase: "starting".to_owned(),
+            message: message.clone(),
+            ..StatusMessage::default()
+        };
+        Self { status, plain: message, ..Self::default() }
     }
 
     /// What a plan says of a set.
@@ -94,7 +101,9 @@ impl Shown {
                 phase: status.phase.to_string(),
                 message: status.message.clone(),
                 updated_at_ms: now.0,
+                conditions: Vec::new(),
             },
+            plain: status.message.clone(),
             slots: status.slots.iter().map(slot).collect(),
             generations: instances
                 .iter()
@@ -102,6 +111,21 @@ impl Shown {
                 .chain(intents)
                 .chain([plan.stable_generation])
                 .collect(),
+        }
+    }
+
+    /// Adds what keeps failing, and why slots wait and until when.
+    pub fn say(&mut self, conditions: Vec<Condition>, waits: &BTreeMap<u32, (String, i64)>) {
+        let texts = [Some(self.plain.as_str()), conditions.first().map(|first| first.text.as_str())];
+        let texts: Vec<&str> = texts.into_iter().flatten().filter(|text| !text.is_empty()).collect();
+        self.status.message = texts.join("; ");
+        self.status.conditions = conditions;
+        for slot in self.slots.iter_mut().filter(|slot| slot.workload_id.is_empty()) {
+            let Some((reason, retry_at)) = u32::try_from(slot.slot).ok().and_then(|slot| waits.get(&slot)) else {
+                continue;
+            };
+            slot.reason.clone_from(reason);
+            slot.retry_at_ms = *retry_at;
         }
     }
 

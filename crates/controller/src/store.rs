@@ -32,30 +32,55 @@ pub struct StoredSet {
     pub specs: BTreeMap<u64, ReplicaSetSpec>,
 }
 
+/// What is stored of all sets.
+#[derive(Default)]
+pub struct Loaded {
+    /// The sets.
+    pub sets: Vec<StoredSet>,
+    /// Those that cannot be read, by name: why.
+    pub damaged: BTreeMap<String, String>,
+}
+
 impl Store {
     /// A store whose every write is guarded by `fence`.
     pub fn new(kv: Arc<dyn Kv>, fence: Vec<Guard>) -> Self {
         Self { kv, fence }
     }
 
-    /// Every set. A record that does not decode is left out, with an error in the log.
+    /// Every set. A record that does not decode is set aside, with an error in the log.
     ///
     /// # Errors
     /// Those of the store.
-    pub async fn load_sets(&self) -> Result<Vec<StoredSet>, Error> {
-        let mut sets = Vec::new();
-        for set in self.decode_all::<SetRecord>(keys::sets()).await?.into_values() {
-            let specs = self.decode_all::<SpecRecord>(keys::specs(&set.uid)).await?;
-            let generation = |key: &str| key.rsplit('/').next().and_then(|text| text.parse().ok());
-            let specs: BTreeMap<u64, ReplicaSetSpec> =
-                specs.into_iter().filter_map(|(key, record)| Some((generation(&key)?, record.spec))).collect();
-            if specs.contains_key(&set.template_generation) && specs.contains_key(&set.generation) {
-                sets.push(StoredSet { set, specs });
-            } else {
-                tracing::error!(set = %set.name, "the spec of the set is missing in the store, it is left alone");
+    pub async fn load_sets(&self) -> Result<Loaded, Error> {
+        let mut loaded = Loaded::default();
+        for kv in read_all(&*self.kv, keys::sets()).await? {
+            let name = name_of(&kv);
+            match self.load_set(&kv).await? {
+                Ok(set) => loaded.sets.push(set),
+                Err(cause) => {
+                    tracing::error!(set = %name, %cause, "what is stored of a set cannot be read, it is left alone");
+                    loaded.damaged.insert(name, cause);
+                }
             }
         }
-        Ok(sets)
+        Ok(loaded)
+    }
+
+    /// One set with its specs, or what is wrong with it.
+    async fn load_set(&self, kv: &KeyValue) -> Result<Result<StoredSet, String>, Error> {
+        let set = match record::decode::<SetRecord>(&kv.value) {
+            Ok(set) => set,
+            Err(cause) => return Ok(Err(cause)),
+        };
+        let specs = self.decode_all::<SpecRecord>(keys::specs(&set.uid)).await?;
+        let generation = |key: &str| key.rsplit('/').next().and_then(|text| text.parse().ok());
+        let specs: BTreeMap<u64, ReplicaSetSpec> =
+            specs.into_iter().filter_map(|(key, record)| Some((generation(&key)?, record.spec))).collect();
+        let missing = [set.template_generation, set.generation].into_iter().find(|g| !specs.contains_key(g));
+        Ok(match missing {
+            Some(generation) => Err(format!("the spec of generation {generation} is missing")),
+            None => Ok(StoredSet { set, specs }),
+        })
     }
 
     /// Writes a set, with a new generation of its spec if there is one, and forgets generations that nobody needs.
@@ -147,6 +172,12 @@ impl Store {
 pub fn forgettable(specs: &BTreeMap<u64, ReplicaSetSpec>, used: &[u64]) -> Vec<u64> {
     let old = specs.len().saturating_sub(HISTORY_LEN_MAX);
     specs.keys().take(old).copied().filter(|generation| !used.contains(generation)).collect()
+}
+
+/// The name of the set that a record is of.
+fn name_of(kv: &KeyValue) -> String {
+    let key = String::from_utf8_lossy(&kv.key);
+    key.rsplit('/').next().unwrap_or_default().to_owned()
 }
 
 async fn read_all(kv: &dyn Kv, mut range: KeyRange) -> Result<Vec<KeyValue>, Error> {

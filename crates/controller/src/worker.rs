@@ -4,7 +4,9 @@
 //! Acts run beside the loop, so that a slow one holds nothing up. Until the stream shows what an act did, the loop knows
 //! it by other means: a create by its open intent, a removal by `leaving`.
 
+mod lane;
 mod pause;
+mod report;
 mod settle;
 mod start;
 
@@ -16,9 +18,10 @@ use crate::record::ProgressRecord;
 use crate::shown::{Desired, Shown};
 use crate::store::Store;
 use eru_kv::Durability;
-use eru_reconcile::{Create, FAILURE_DELAY_MAX, InstancePhase, Plan, Resolve, Slot, SlowStart, View, reconcile};
+use eru_reconcile::{Create, FAILURE_DELAY_MAX, InstancePhase, Plan, Resolve, Slot, View, reconcile};
+use lane::{Lane, Queued};
 use pause::Pause;
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
@@ -26,8 +29,6 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// Creates of one set under way at once: enough to keep a core busy, few enough to stop early.
-const CREATES_MAX: usize = 16;
 /// Removals of one set under way at once; the others follow as these end.
 const REMOVES_MAX: usize = 64;
 /// A turn is taken at least so often, whatever was or was not heard.
@@ -71,24 +72,23 @@ pub struct Worker {
     slots: BTreeMap<u32, Slot>,
     progress: ProgressRecord,
     acts: JoinSet<Acted>,
-    queue: VecDeque<Queued>,
-    creating: BTreeSet<(u32, u64)>,
-    pace: SlowStart,
-    pause: Pause,
+    /// The creates by generation.
+    lanes: BTreeMap<u64, Lane>,
+    /// Creates that were refused while the set was making room, and how long they wait for that at most.
+    for_room: Vec<(Instant, Queued)>,
     leaving: HashMap<String, Leaving>,
+    /// Ended instances that stay until their replacement is made, and how long at most.
+    put_off: HashMap<String, Instant>,
+    /// When a removal ended last.
+    room_made_at: Option<Instant>,
     /// Workloads that were removed since the set is being removed.
     removed: Vec<String>,
     listing: bool,
     list_pause: Pause,
+    store_pause: Pause,
+    progress_pause: Pause,
     /// The earliest time at which something of the above wants a turn.
     turn_at: Option<Instant>,
-}
-
-/// A create that is decided and on record, and waits to be sent.
-struct Queued {
-    create: Create,
-    /// It may have been sent before, so that it may have happened.
-    was_sent: bool,
 }
 
 /// A workload that is on its way out.
@@ -119,22 +119,25 @@ impl Worker {
             slots: BTreeMap::new(),
             progress: ProgressRecord::default(),
             acts: JoinSet::new(),
-            queue: VecDeque::new(),
-            creating: BTreeSet::new(),
-            pace: SlowStart::new(CREATES_MAX),
-            pause: Pause::new(),
+            lanes: BTreeMap::new(),
+            for_room: Vec::new(),
             leaving: HashMap::new(),
+            put_off: HashMap::new(),
+            room_made_at: None,
             removed: Vec::new(),
             listing: false,
             list_pause: Pause::new(),
+            store_pause: Pause::new(),
+            progress_pause: Pause::new(),
             turn_at: None,
         }
     }
 
-    /// Runs until the set is removed or shutdown.
+    /// Runs until the set is removed or shutdown. Whatever else goes wrong is this set's alone: it is told of in its status
+    /// and tried again.
     ///
     /// # Errors
-    /// [`Error::Deposed`], and what a retry does not cure.
+    /// [`Error::Deposed`].
     pub async fn run(mut self, shutdown: CancellationToken) -> Result<Ended, Error> {
         let ended = shutdown.run_until_cancelled(self.work()).await;
         // What is under way is told apart by its op id when the next worker asks again.
@@ -144,19 +147,18 @@ impl Worker {
     }
 
     async fn work(&mut self) -> Result<Ended, Error> {
-        self.remember().await?;
-        let mut store_pause = Pause::new();
+        self.remember().await;
         loop {
             self.turn_at = Some(Instant::now() + TURN_EVERY);
-            match self.turn().await {
-                Ok(true) => return Ok(Ended::Removed(std::mem::take(&mut self.removed))),
-                Ok(false) => store_pause.succeeded(),
-                Err(Error::Store(error)) => {
-                    tracing::warn!(set = %self.tools.desired.borrow().set.name, %error, "the controller's store failed");
-                    store_pause.failed();
-                    self.turn_by(store_pause.pending());
+            if let Some(until) = self.store_pause.pending() {
+                // What would be decided now could not be stored.
+                self.turn_by(Some(until));
+            } else {
+                match self.turn().await {
+                    Ok(true) => return Ok(Ended::Removed(std::mem::take(&mut self.removed))),
+                    Ok(false) => self.store_pause.succeeded(),
+                    Err(error) => self.store_failed(error)?,
                 }
-                Err(error) => return Err(error),
             }
             if !self.wait().await? {
                 return Ok(Ended::Stopped);
@@ -181,18 +183,17 @@ impl Worker {
     }
 
     /// Reads what is stored. Creates that were open are sent again: core answers with what they made.
-    async fn remember(&mut self) -> Result<(), Error> {
-        let mut pause = Pause::new();
+    async fn remember(&mut self) {
         let (slots, progress) = loop {
             match self.tools.store.load_slots(&self.uid).await {
                 Ok(loaded) => break loaded,
                 Err(error) => {
-                    tracing::warn!(%error, "the slots of a set cannot be read");
-                    pause.failed();
-                    tokio::time::sleep_until(pause.pending().unwrap_or_else(Instant::now)).await;
+                    self.note_store_failure(&error);
+                    tokio::time::sleep_until(self.store_pause.pending().unwrap_or_else(Instant::now)).await;
                 }
             }
         };
+        self.store_pause.succeeded();
         self.progress = progress;
         let now = self.tools.clock.now();
         for mut slot in slots {
@@ -207,11 +208,14 @@ impl Worker {
                     op_id: intent.op_id.clone(),
                     reason: eru_reconcile::CreateReason::New,
                 };
-                self.queue.push_back(Queued { create, was_sent: true });
+                self.lane(create.generation).push(Queued::new(create, true));
             }
             self.slots.insert(slot.slot, slot);
         }
-        Ok(())
+    }
+
+    fn lane(&mut self, generation: u64) -> &mut Lane {
+        self.lanes.entry(generation).or_insert_with(Lane::new)
     }
 
     /// Decides and starts what was decided; `true` = the set is gone.
@@ -227,15 +231,19 @@ impl Worker {
         let slots = self.slots.values().cloned().collect();
         let view =
             View { slots, instances: std::mem::take(&mut sight.instances), nodes: std::mem::take(&mut sight.nodes) };
-        let plan = reconcile(&desired.to_set(self.progress.stable_generation), &view, now);
+        let newest = self.lanes.get(&desired.set.template_generation);
+        let in_doubt = newest.is_some_and(|lane| lane.is_in_doubt(Instant::now()));
+        let plan = reconcile(&desired.to_set(self.progress.stable_generation, in_doubt), &view, now);
         self.persist(&plan).await?;
         for create in &plan.creates {
             tracing::info!(set = %desired.set.name, slot = create.slot, epoch = create.epoch, generation = create.generation, reason = %create.reason, "creating an instance");
-            self.queue.push_back(Queued { create: create.clone(), was_sent: false });
+            self.lane(create.generation).push(Queued::new(create.clone(), false));
         }
         self.start_creates(&desired).await?;
-        self.start_removes(&desired, plan.removes.clone());
+        self.start_removes(&desired, &plan.removes, &view.instances);
         self.start_list(&plan.resolves);
+        // No act waits for this one.
+        self.persist_progress(&plan).await?;
         if plan.wake_at.0 > 0 {
             self.turn_by(Some(Instant::now() + self.tools.clock.until(plan.wake_at)));
         }
@@ -252,11 +260,32 @@ impl Worker {
         for slot in changed {
             self.slots.insert(slot.slot, slot.clone());
         }
-        if plan.stable_generation != self.progress.stable_generation {
-            let progress =
-                ProgressRecord { stable_generation: plan.stable_generation, other: self.progress.other.clone() };
-            self.tools.store.put_progress(&self.uid, &progress).await?;
-            self.progress = progress;
+        Ok(())
+    }
+
+    /// Stores which generation works. If that fails it is tried again later; nothing else depends on it.
+    async fn persist_progress(&mut self, plan: &Plan) -> Result<(), Error> {
+        if plan.stable_generation == self.progress.stable_generation {
+            return Ok(());
+        }
+        if let Some(until) = self.progress_pause.pending() {
+            self.turn_by(Some(until));
+            return Ok(());
+        }
+        let progress = ProgressRecord { stable_generation: plan.stable_generation, other: self.progress.other.clone() };
+        match self.tools.store.put_progress(&self.uid, &progress).await {
+            Ok(()) => {
+                self.progress = progress;
+                self.progress_pause.succeeded();
+            }
+            Err(Error::Deposed) => return Err(Error::Deposed),
+            Err(error) => {
+                let text = chain(&error);
+                if self.progress_pause.failed(&text, self.tools.clock.now()) {
+                    tracing::warn!(set = %self.name(), error = %text, "it cannot be stored which generation of a set works");
+                }
+                self.turn_by(self.progress_pause.pending());
+            }
         }
         Ok(())
     }
@@ -276,6 +305,7 @@ impl Worker {
             Leaving::Gone(until) => *until > now && shown.contains(id.as_str()),
             Leaving::Failed(_) => shown.contains(id.as_str()),
         });
+        self.put_off.retain(|id, _| shown.contains(id.as_str()));
         for instance in &mut sight.instances {
             if let Some(Leaving::UnderWay(_) | Leaving::Gone(_)) = self.leaving.get(&instance.id) {
                 instance.phase = InstancePhase::Removing;
@@ -295,28 +325,10 @@ impl Worker {
             (a, b) => a.or(b),
         };
     }
+}
 
-    fn publish_blind(&self, desired: &Desired, problem: String) {
-        let mut shown = (**self.tools.shown.borrow()).clone();
-        if shown.status.phase.is_empty() {
-            shown = Shown::nothing_seen(desired.set.count, String::new());
-        }
-        shown.status.want = i32::try_from(desired.set.count).unwrap_or(i32::MAX);
-        shown.status.message = format!("nothing is done while the core is not heard: {problem}");
-        shown.status.updated_at_ms = self.tools.clock.now().0;
-        self.publish(shown);
-    }
-
-    fn publish(&self, shown: Shown) {
-        let is_news = self.tools.shown.send_if_modified(|known| {
-            let is_news = !known.says_the_same_as(&shown);
-            if is_news {
-                *known = Arc::new(shown);
-            }
-            is_news
-        });
-        if is_news {
-            self.tools.version.send_modify(|version| *version += 1);
-        }
-    }
+/// An error with all its causes, on one line.
+fn chain(error: &Error) -> String {
+    let causes = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

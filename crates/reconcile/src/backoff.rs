@@ -9,8 +9,9 @@ use crate::{Millis, Slot};
 pub const FAILURE_DELAY_MAX: Millis = Millis::seconds(60);
 /// Shortest time of health after which earlier failures are forgotten.
 const FORGET_AFTER_MIN: Millis = Millis::seconds(60);
-/// Exits before health after which a rollout stops: one may be bad luck, three in a row are the spec's.
-const ROLLOUT_TRIES: u32 = 3;
+/// Failures before health after which a generation is not what the missing are made of any more, and exits after which its
+/// rollout stops: one may be bad luck, three in a row are the spec's.
+pub(crate) const ROLLOUT_TRIES: u32 = 3;
 /// Longest reason that is remembered of a failure, in bytes.
 const REASON_BYTES_MAX: usize = eru_types::limits::REASON_BYTES_MAX;
 

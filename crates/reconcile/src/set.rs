@@ -27,6 +27,9 @@ pub struct Set {
     /// Whether it is being removed.
     #[serde(default)]
     pub removing: bool,
+    /// Whether creates of the newest generation keep failing without an answer that is final.
+    #[serde(default)]
+    pub in_doubt: bool,
 }
 
 /// How a set behaves.

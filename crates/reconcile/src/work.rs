@@ -2,7 +2,7 @@
 
 use crate::classify::{Class, Health, Seen};
 use crate::plan::{Create, CreateReason, Hold, Keep, KeepReason, Remove, RemoveReason, Resolve};
-use crate::{Intent, Millis, Node, NodeState, Set, Slot, View, missing};
+use crate::{Intent, Millis, Node, NodeState, Set, Slot, View, backoff, missing};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What is known and decided so far.
@@ -126,14 +126,19 @@ impl<'a> Work<'a> {
         self.slots.values().any(|slot| slot.active && slot.stalled_generation == self.set.generation)
     }
 
+    /// Whether creates of the newest generation are refused again and again, or end before they are healthy.
+    fn is_failing(&self) -> bool {
+        self.slots.values().any(|slot| {
+            let is_newest = slot.active && slot.failed_generation == self.set.generation;
+            is_newest && slot.failures >= backoff::ROLLOUT_TRIES && slot.healthy_epoch < slot.failed_epoch
+        })
+    }
+
     /// What a missing instance is made of: the newest generation, or the last that worked while the newest is known
-    /// not to.
+    /// not to, or cannot be made: a rollout goes on trying, but takes none away from those that are wanted.
     pub fn generation_to_fill(&self) -> u64 {
-        if self.set.stable_generation != 0 && self.is_stalled() {
-            self.set.stable_generation
-        } else {
-            self.set.generation
-        }
+        let is_doubtful = self.is_stalled() || self.is_failing() || self.set.in_doubt;
+        if self.set.stable_generation != 0 && is_doubtful { self.set.stable_generation } else { self.set.generation }
     }
 
     /// Whether something of the slot is on its way: an open create or an instance that is starting.

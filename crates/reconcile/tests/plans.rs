@@ -14,6 +14,7 @@ fn set(count: u32, generation: u64) -> Set {
         strategy: Strategy::default(),
         engine_restarts: false,
         removing: false,
+        in_doubt: false,
     }
 }
 

@@ -74,6 +74,7 @@ impl World {
             strategy: Strategy::default(),
             engine_restarts: false,
             removing: false,
+            in_doubt: false,
         };
         Self {
             seed,

@@ -54,6 +54,8 @@ pub struct Queue {
     pending: HashMap<Arc<str>, Option<Change>>,
     /// How many of them wait for nothing.
     empty: usize,
+    /// The last [`Change::Synced`] was taken; before the first one nothing was.
+    caught_up: bool,
 }
 
 /// Slots of workloads that came and went are swept out when there are this many more of them than others: seldom, so that
@@ -82,6 +84,7 @@ impl Queue {
         let Some(entry) = change.entry() else {
             self.order.retain(|slot| *slot != Slot::Synced);
             self.order.push_back(Slot::Synced);
+            self.caught_up = false;
             return;
         };
         let id: Arc<str> = entry.id().into();
@@ -108,7 +111,10 @@ impl Queue {
     pub fn pop(&mut self) -> Option<Change> {
         loop {
             match self.order.pop_front()? {
-                Slot::Synced => return Some(Change::Synced),
+                Slot::Synced => {
+                    self.caught_up = true;
+                    return Some(Change::Synced);
+                }
                 Slot::Workload(id) => match self.pending.remove(&id).expect("every slot has its entry") {
                     Some(change) => return Some(change),
                     None => self.empty -= 1,
@@ -128,6 +134,11 @@ impl Queue {
             Slot::Workload(id) => pending.contains_key(id),
         });
         self.empty = 0;
+    }
+
+    /// Whether the last [`Change::Synced`] was taken, and with it everything that came before it.
+    pub fn is_caught_up(&self) -> bool {
+        self.caught_up
     }
 
     /// How many are waiting.
@@ -157,6 +168,18 @@ pub struct Changes {
     pub(super) reader: Arc<Reader>,
     /// Keeps the informer running while somebody reads.
     pub(super) shared: Arc<Shared>,
+}
+
+/// How far a reader is, for those who rely on what it makes of the changes. Cheap to clone.
+#[derive(Clone)]
+pub struct Progress(Weak<Reader>);
+
+impl Progress {
+    /// Whether the reader has taken everything up to the last [`Change::Synced`]. An informer that is live may have told
+    /// its readers of a whole that they have not read through; what they have built by then is half of it.
+    pub fn is_caught_up(&self) -> bool {
+        self.0.upgrade().is_some_and(|reader| reader.0.lock().queue.is_caught_up())
+    }
 }
 
 /// The informer's end of a [`Changes`].
@@ -224,6 +247,11 @@ impl Changes {
     /// Everything, as in [`super::Informer::snapshot`].
     pub fn snapshot(&self) -> Arc<Snapshot> {
         self.shared.snapshot()
+    }
+
+    /// Tells others how far this reader is.
+    pub fn progress(&self) -> Progress {
+        Progress(Arc::downgrade(&self.reader))
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Change>> {

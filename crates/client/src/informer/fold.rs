@@ -65,6 +65,11 @@ impl Fold {
         self.live = false;
     }
 
+    /// The core refused the token: the next stream begins with everything.
+    pub fn forget_token(&mut self) {
+        self.token = None;
+    }
+
     /// Takes one message in, and says what changed by it.
     pub fn apply(&mut self, message: pb::WorkloadStatusStreamMessage) -> Vec<Change> {
         match message.kind() {

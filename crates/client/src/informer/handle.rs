@@ -181,6 +181,11 @@ impl State {
         self.inner.lock().fold.connect()
     }
 
+    /// The core refused to go on where the last stream ended.
+    pub(super) fn forget_token(&self) {
+        self.inner.lock().fold.forget_token();
+    }
+
     /// The stream broke; answers whether it had caught up.
     pub(super) fn disconnect(&self) -> bool {
         let was_live = {

@@ -18,7 +18,7 @@ mod handle;
 mod options;
 mod run;
 
-pub use changes::{Change, Changes};
+pub use changes::{Change, Changes, Progress};
 pub use entry::{Entry, Snapshot};
 pub use handle::{Informer, Stopped};
 pub use options::{Filter, InformerOptions};

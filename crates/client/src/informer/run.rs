@@ -35,6 +35,9 @@ async fn watch_for_ever(client: &Client, filter: &Filter, options: &InformerOpti
         let problem = watch(&route, request(filter, options, start), options, state).await;
         if state.disconnect() {
             backoff.reset();
+        } else if problem.refuses_the_request() {
+            // Our cores answer a token that they cannot use with RESYNC; another one may say no, and would say so for ever.
+            state.forget_token();
         }
         let text = problem.to_string();
         if state.set_problem(text.clone()) {
@@ -89,6 +92,15 @@ enum Problem {
     Ended,
     #[error("the core has been silent for {} ms", .0.as_millis())]
     Silent(Duration),
+}
+
+impl Problem {
+    /// Whether the core has understood the request and wants none of it. A login that is refused is not about the token.
+    fn refuses_the_request(&self) -> bool {
+        use tonic::Code::{DataLoss, FailedPrecondition, InvalidArgument, NotFound, OutOfRange};
+        let Self::Failed(Error::Answered(status)) = self else { return false };
+        matches!(status.code(), DataLoss | FailedPrecondition | InvalidArgument | NotFound | OutOfRange)
+    }
 }
 
 fn request(filter: &Filter, options: &InformerOptions, start: Start) -> pb::WorkloadStatusStreamOptions {

@@ -6,6 +6,7 @@ use eru_client::{Change, Client, ClientOptions, Filter, Informer, InformerOption
 use std::time::Duration;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use tonic::Status;
 
 fn start(addresses: &[&str], shutdown: &CancellationToken) -> Informer {
     start_with(addresses, Duration::from_millis(100), shutdown)
@@ -133,6 +134,66 @@ async fn readers_begin_with_everything_and_end_with_the_informer() {
     shutdown.cancel();
     let drained = async { while early.next().await.is_some() {} };
     timeout(PATIENCE, drained).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_live_informer_says_who_has_not_read_its_whole_yet() {
+    let shutdown = CancellationToken::new();
+    let mut core = FakeCore::start().await;
+    let mut informer = start(&[&core.address], &shutdown);
+    let mut reader = informer.changes();
+    let progress = reader.progress();
+    assert!(!progress.is_caught_up(), "there is no whole yet");
+    let stream = core.accept().await;
+    stream.send(workload(Kind::Snapshot, "a", 1, true)).await;
+    stream.send(workload(Kind::Snapshot, "b", 1, true)).await;
+    stream.send(mark(Kind::Synced, "", 1)).await;
+    until(&mut informer, "live", |i| i.is_live()).await;
+    for _ in ["a", "b"] {
+        assert!(!progress.is_caught_up());
+        assert!(matches!(reader.next().await, Some(Change::Added(_))));
+    }
+    assert!(!progress.is_caught_up());
+    assert_eq!(reader.next().await, Some(Change::Synced));
+    assert!(progress.is_caught_up());
+    // What changes later is read as it comes; a new whole has to be read through again.
+    stream.send(workload(Kind::Change, "a", 2, false)).await;
+    until(&mut informer, "it has changed", |i| i.revision() == 2).await;
+    assert!(progress.is_caught_up());
+    stream.send(mark(Kind::Resync, "", 0)).await;
+    stream.send(mark(Kind::Synced, "", 3)).await;
+    until(&mut informer, "a new whole", |i| i.revision() == 3).await;
+    assert!(!progress.is_caught_up());
+    while reader.next().await != Some(Change::Synced) {}
+    assert!(progress.is_caught_up());
+    drop(reader);
+    assert!(!progress.is_caught_up(), "nobody reads");
+}
+
+#[tokio::test]
+async fn a_token_that_is_refused_is_not_sent_for_ever() {
+    let shutdown = CancellationToken::new();
+    let mut core = FakeCore::start().await;
+    let mut informer = start(&[&core.address], &shutdown);
+    let stream = core.accept().await;
+    stream.send(workload(Kind::Snapshot, "a", 1, true)).await;
+    stream.send(mark(Kind::Synced, "", 7)).await;
+    informer.synced().await.unwrap();
+    stream.fail(Status::unavailable("shutting down")).await;
+    // A core that cannot answer has not judged the token.
+    let stream = core.accept().await;
+    assert_eq!(stream.request.resume_token, "7");
+    stream.fail(Status::internal("try again")).await;
+    let stream = core.accept().await;
+    assert_eq!(stream.request.resume_token, "7");
+    stream.fail(Status::out_of_range("the token is too old")).await;
+    let stream = core.accept().await;
+    assert!(stream.request.resume_token.is_empty());
+    assert_eq!(ids(&informer), ["a"], "what is known stays until there is a new whole");
+    stream.send(workload(Kind::Snapshot, "b", 8, true)).await;
+    stream.send(mark(Kind::Synced, "", 8)).await;
+    until(&mut informer, "live again", |i| i.is_live()).await;
+    assert_eq!(ids(&informer), ["b"]);
 }
 
 #[tokio::test]

@@ -43,6 +43,11 @@ impl Opened {
         self.sender.send(Ok(message)).await.expect("the client reads");
     }
 
+    /// Ends the stream with an error.
+    pub async fn fail(self, status: Status) {
+        self.sender.send(Err(status)).await.expect("the client reads");
+    }
+
     /// Waits until the client has let go of the stream.
     pub async fn abandoned(&self) {
         tokio::time::timeout(PATIENCE, self.sender.closed()).await.expect("the client lets go of the stream");

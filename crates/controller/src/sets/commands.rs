@@ -43,6 +43,9 @@ impl Running<'_> {
         if self.sets.len() >= SETS_MAX {
             return Err(Refusal::TooMany.into());
         }
+        if let Some(cause) = self.damaged.get(checked.name.as_str()) {
+            return Err(Refusal::Damaged { name: checked.name.to_string(), cause: cause.clone() }.into());
+        }
         let set = SetRecord {
             name: checked.name.to_string(),
             uid: format!("{:016x}", rand::random::<u64>()),
@@ -101,7 +104,10 @@ impl Running<'_> {
                 return answer(reply, Err(failure));
             }
         }
-        self.waiting.entry(uid).or_default().push(reply);
+        let waiting = self.waiting.entry(uid).or_default();
+        // Who has given up and asks again is one, not two.
+        waiting.retain(|reply| !reply.is_closed());
+        waiting.push(reply);
         Ok(())
     }
 

@@ -4,10 +4,12 @@ use super::{Held, Running};
 use crate::Error;
 use crate::act::Actor;
 use crate::shown::{Desired, Shown};
+use crate::trouble::Trouble;
 use crate::worker::{Ended, Tools, Worker};
 use eru_client::Backoff;
 use eru_types::name::excerpt;
 use std::any::Any;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -38,6 +40,8 @@ impl Running<'_> {
             shown: watch::Sender::new(Arc::new(seen)),
             stop: self.shutdown.child_token(),
             backoff: Backoff::new(RESTART_FIRST, RESTART_MOST),
+            trouble: None,
+            removed: Vec::new(),
         };
         self.employ(&held, name.clone(), uid, Duration::ZERO);
         self.sets.insert(name, held);
@@ -64,6 +68,9 @@ impl Running<'_> {
     }
 
     /// A worker has come to its end, or was brought to it by a panic.
+    ///
+    /// # Errors
+    /// [`Error::Deposed`].
     pub(super) async fn worker_ended(
         &mut self,
         ended: Result<(task::Id, Result<Ended, Error>), JoinError>,
@@ -71,30 +78,56 @@ impl Running<'_> {
         let id = ended.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
         let assignment = self.at_work.remove(&id).expect("every worker has its assignment");
         match ended {
-            Ok((_, ended)) => self.bury(&assignment.name, &assignment.uid, ended?).await,
-            Err(error) => {
-                self.replace(assignment, &cause(error));
-                Ok(())
-            }
+            Ok((_, Ok(Ended::Removed(ids)))) => self.bury(assignment, ids).await?,
+            Ok((_, Ok(Ended::Stopped))) => {}
+            Ok((_, Err(Error::Deposed))) => return Err(Error::Deposed),
+            Ok((_, Err(error))) => self.replace(assignment, "worker-failed", "its worker failed", &error.to_string()),
+            Err(error) => self.replace(assignment, "worker-panicked", "its worker panicked", &cause(error)),
         }
+        Ok(())
     }
 
-    /// Starts a worker in place of one that panicked. Its acts ended with it; the next one finds them on record.
-    fn replace(&mut self, assignment: Assignment, cause: &str) {
+    /// Forgets a set whose workloads are gone. If the store fails in that, another worker finds it as it is.
+    async fn bury(&mut self, assignment: Assignment, ids: Vec<String>) -> Result<(), Error> {
+        let Assignment { name, uid, .. } = &assignment;
+        let Some(held) = self.sets.get_mut(name).filter(|held| held.desired.borrow().set.uid == *uid) else {
+            return Ok(());
+        };
+        held.removed.extend(ids);
+        let set = held.desired.borrow().set.clone();
+        match self.term.store.delete_set(&set).await {
+            Ok(()) => {
+                let ids = std::mem::take(&mut held.removed);
+                tracing::info!(set = %name, workloads = ids.len(), "a replicaset was removed");
+                self.forget(name, uid, ids);
+            }
+            Err(Error::Deposed) => return Err(Error::Deposed),
+            Err(error) => {
+                self.replace(assignment, "store-failed", "its record could not be deleted", &error.to_string());
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts a worker in place of one that came to a bad end. Its acts ended with it; the next one finds them on record.
+    fn replace(&mut self, assignment: Assignment, reason: &str, what: &str, cause: &str) {
         let Assignment { name, uid, since } = assignment;
-        tracing::error!(set = %name, %cause, "the worker of a set panicked");
+        tracing::error!(set = %name, %cause, "{what}");
         self.term.observer.unsubscribe(&uid);
         let of_this_one = |held: &Held| held.desired.borrow().set.uid == uid && !held.stop.is_cancelled();
         let Some(mut held) = self.sets.remove(&name) else { return };
         if of_this_one(&held) {
             if since.elapsed() >= LASTED {
                 held.backoff.reset();
+                held.trouble = None;
             }
-            let wait = held.backoff.next_bound();
+            let (wait, now) = (held.backoff.next_bound(), self.term.clock.now());
+            let trouble = Trouble::again(held.trouble.as_ref(), cause, now, wait);
             let mut shown = (**held.shown.borrow()).clone();
-            shown.status.message =
-                format!("nothing is done for {wait:?}: its worker panicked, and is started again then: {cause}");
-            shown.status.updated_at_ms = self.term.clock.now().0;
+            shown.plain = format!("nothing is done for {wait:?}, then it is tried again");
+            shown.say(vec![trouble.condition(reason, what)], &BTreeMap::new());
+            shown.status.updated_at_ms = now.0;
+            held.trouble = Some(trouble);
             held.shown.send_replace(Arc::new(shown));
             self.employ(&held, name.clone(), uid, wait);
             self.version.send_modify(|version| *version += 1);

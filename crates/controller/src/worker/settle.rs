@@ -1,12 +1,17 @@
 //! What became of the acts.
 
+use super::lane::Queued;
 use super::pause::Pause;
-use super::{Acted, GONE_AFTER, Leaving, Queued, Worker};
+use super::{Acted, GONE_AFTER, Leaving, Worker};
 use crate::Error;
 use crate::act::Outcome;
-use eru_reconcile::{Create, Resolve, create_failed, forget_intent};
+use eru_reconcile::{Resolve, Slot, create_failed};
 use std::collections::BTreeSet;
+use std::time::Duration;
 use tokio::time::Instant;
+
+/// How long a create that was refused waits at most for the removals of its set.
+const ROOM_WAIT: Duration = Duration::from_secs(5);
 
 /// The outcome. Which act has panicked is not known, so that the worker ends with it and the next one begins anew: what was
 /// under way is on record. Acts are aborted only with the worker.
@@ -18,11 +23,8 @@ impl Worker {
     /// Notes an outcome. If the store fails in that, the create stays open and is looked for when it is overdue.
     pub(super) async fn settle_or_wait(&mut self, acted: Result<Acted, tokio::task::JoinError>) -> Result<(), Error> {
         match self.settle(acted).await {
-            Err(Error::Store(error)) => {
-                tracing::warn!(%error, "the outcome of an act could not be stored");
-                Ok(())
-            }
-            result => result,
+            Ok(()) => Ok(()),
+            Err(error) => self.store_failed(error),
         }
     }
 
@@ -37,34 +39,51 @@ impl Worker {
         }
     }
 
-    async fn settle_create(&mut self, queued: Queued, outcome: Outcome) -> Result<(), Error> {
-        let Queued { create, was_sent } = queued;
-        self.creating.remove(&(create.slot, create.epoch));
-        match outcome {
+    async fn settle_create(&mut self, mut queued: Queued, outcome: Outcome) -> Result<(), Error> {
+        let (slot, epoch, generation) = (queued.create.slot, queued.create.epoch, queued.create.generation);
+        let (is_making_room, room_made_at) = (self.is_making_room(), self.room_made_at);
+        let sent_at = self.lane(generation).answered(&queued);
+        let reason = match outcome {
             Outcome::Done(id) => {
-                tracing::debug!(workload = %id, slot = create.slot, "an instance was created");
-                self.pace.succeeded();
-                self.pause.succeeded();
+                tracing::debug!(workload = %id, slot, "an instance was created");
+                self.lane(generation).succeeded();
                 return Ok(());
             }
-            Outcome::Refused(reason) => {
-                tracing::warn!(slot = create.slot, epoch = create.epoch, error = %reason, "an instance was not created");
-                if let Some(slot) = self.slots.get(&create.slot) {
-                    let failed = create_failed(slot, create.epoch, create.generation, self.tools.clock.now(), &reason);
-                    self.put_slot(failed).await?;
-                }
+            Outcome::Refused(reason) => reason,
+            Outcome::Unsent(reason) => {
+                self.ask_again(queued, &reason);
+                return Ok(());
             }
-            Outcome::Unsent(reason) => self.ask_again(create, was_sent, &reason),
-            Outcome::Unknown(reason) => self.ask_again(create, true, &reason),
+            Outcome::Unknown(reason) => {
+                queued.was_sent = true;
+                self.ask_again(queued, &reason);
+                return Ok(());
+            }
+        };
+        let was_making_room =
+            is_making_room || matches!((sent_at, room_made_at), (Some(sent), Some(made)) if made > sent);
+        if queued.refused.is_none() && was_making_room {
+            // What is on its way out may be just what there is no room for.
+            tracing::debug!(slot, epoch, error = %reason, "a create waits for the removals of its set");
+            queued.refused = Some(reason);
+            self.for_room.push((Instant::now() + ROOM_WAIT, queued));
+            return Ok(());
         }
-        self.pace.failed();
-        self.pause.failed();
+        self.lane(generation).refused();
+        tracing::warn!(slot, epoch, error = %reason, "an instance was not created");
+        // A repeat may be refused only for being one; the first word is the one that says why.
+        let reason = queued.refused.unwrap_or(reason);
+        if let Some(slot) = self.slots.get(&slot) {
+            self.put_slot(create_failed(slot, epoch, generation, self.tools.clock.now(), &reason)).await?;
+        }
         Ok(())
     }
 
-    fn ask_again(&mut self, create: Create, was_sent: bool, reason: &str) {
-        tracing::warn!(slot = create.slot, epoch = create.epoch, error = %reason, "a create is asked for again");
-        self.queue.push_front(Queued { create, was_sent });
+    fn ask_again(&mut self, queued: Queued, reason: &str) {
+        let (slot, epoch, now) = (queued.create.slot, queued.create.epoch, self.tools.clock.now());
+        if self.lane(queued.create.generation).again(queued, reason, now) {
+            tracing::warn!(slot, epoch, error = %reason, "a create is asked for again");
+        }
     }
 
     fn settle_remove(&mut self, id: String, outcome: Outcome) {
@@ -72,6 +91,12 @@ impl Worker {
             Some(Leaving::UnderWay(pause)) => pause,
             _ => Pause::new(),
         };
+        self.room_made_at = Some(Instant::now());
+        // The room of one is for one.
+        let now = Instant::now();
+        if let Some((until, _)) = self.for_room.iter_mut().find(|(until, _)| *until > now) {
+            *until = now;
+        }
         match outcome {
             Outcome::Done(_) => {
                 self.leaving.insert(id.clone(), Leaving::Gone(Instant::now() + GONE_AFTER));
@@ -80,8 +105,9 @@ impl Worker {
                 }
             }
             Outcome::Refused(reason) | Outcome::Unsent(reason) | Outcome::Unknown(reason) => {
-                tracing::debug!(workload = %id, error = %reason, "an instance was not removed");
-                pause.failed();
+                if pause.failed(&reason, self.tools.clock.now()) {
+                    tracing::warn!(workload = %id, error = %reason, "an instance was not removed");
+                }
                 self.leaving.insert(id, Leaving::Failed(pause));
             }
         }
@@ -93,20 +119,31 @@ impl Worker {
         found: Result<Vec<(String, String)>, eru_client::Error>,
     ) -> Result<(), Error> {
         self.listing = false;
-        // A create that core has is shown by the stream sooner or later.
-        self.list_pause.failed();
         let found: BTreeSet<String> = match found {
             Ok(found) => found.into_iter().map(|(op_id, _)| op_id).collect(),
             Err(error) => {
-                tracing::warn!(%error, "workloads cannot be listed");
+                if self.list_pause.failed(&error.to_string(), self.tools.clock.now()) {
+                    tracing::warn!(%error, "workloads cannot be listed");
+                }
                 return Ok(());
             }
         };
-        for resolve in resolves.into_iter().filter(|resolve| !found.contains(&resolve.op_id)) {
-            if let Some(slot) = self.slots.get(&resolve.slot) {
-                tracing::warn!(slot = resolve.slot, epoch = resolve.epoch, "a create has left nothing");
-                self.put_slot(forget_intent(slot, resolve.epoch)).await?;
-            }
+        // A create that core has is shown by the stream sooner or later.
+        self.list_pause.wait();
+        for Resolve { slot, epoch, op_id } in resolves.into_iter().filter(|resolve| !found.contains(&resolve.op_id)) {
+            let intent = |slot: &&Slot| slot.intent.as_ref().is_some_and(|intent| intent.epoch == epoch);
+            let Some((of, generation)) = self
+                .slots
+                .get(&slot)
+                .filter(intent)
+                .and_then(|slot| slot.intent.as_ref().map(|intent| (slot, intent.generation)))
+            else {
+                continue;
+            };
+            tracing::warn!(slot, epoch, op_id, "a create has left nothing");
+            // Counted as a failure: a core that says yes and makes nothing, or what nobody can see, is asked less and less.
+            let text = "the core has nothing of what it was asked to create";
+            self.put_slot(create_failed(of, epoch, generation, self.tools.clock.now(), text)).await?;
         }
         Ok(())
     }
@@ -125,7 +162,7 @@ mod tests {
     use eru_api::controller::ReplicaSetSpec;
     use eru_client::{Client, ClientOptions};
     use eru_kv::{Embedded, EmbeddedOptions};
-    use eru_reconcile::{CreateReason, Intent, Millis, Slot, Strategy};
+    use eru_reconcile::{Create, CreateReason, Intent, Millis, Strategy};
     use std::collections::BTreeMap;
     use std::sync::Arc;
     use tokio::sync::watch;
@@ -169,10 +206,10 @@ mod tests {
         let slot = Slot { slot: 0, epoch: 1, active: true, intent: Some(intent), ..Slot::default() };
         worker.slots.insert(0, slot);
         let create = Create { slot: 0, epoch: 1, generation: 1, op_id, reason: CreateReason::New };
-        worker.settle(Ok(Acted::Created(Queued { create, was_sent }, outcome))).await.unwrap();
-        worker.pause.succeeded();
+        worker.settle(Ok(Acted::Created(Queued::new(create, was_sent), outcome))).await.unwrap();
+        worker.lane(1).pause.succeeded();
         worker.start_creates(&desired(true)).await.unwrap();
-        (!worker.creating.is_empty(), worker.slots[&0].intent.is_some())
+        (worker.lane(1).is_creating(0), worker.slots[&0].intent.is_some())
     }
 
     #[tokio::test]

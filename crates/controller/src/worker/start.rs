@@ -1,41 +1,68 @@
 //! The acts of a plan are sent.
 
+use super::lane::Queued;
 use super::pause::Pause;
-use super::{Acted, Leaving, Queued, REMOVES_MAX, Worker};
+use super::{Acted, Leaving, REMOVES_MAX, Worker};
 use crate::Error;
 use crate::shown::Desired;
 use eru_api::controller::ReplicaSetSpec;
-use eru_reconcile::{Remove, Resolve, forget_intent};
+use eru_reconcile::{Instance, Remove, RemoveReason, Resolve, forget_intent};
+use std::collections::HashMap;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How long an ended instance stays at most while its replacement is being made: to clear it away first, or at the same
+/// time, makes the replacement wait on the engine's locks.
+const REPLACE_FIRST: Duration = Duration::from_secs(1);
 
 impl Worker {
     pub(super) async fn start_creates(&mut self, desired: &Desired) -> Result<(), Error> {
-        if let Some(until) = self.pause.pending() {
-            self.turn_by(Some(until));
+        self.requeue_for_room();
+        let (newest, stable) = (desired.set.template_generation, self.progress.stable_generation);
+        self.lanes.retain(|generation, lane| !lane.is_idle() || *generation == newest || *generation == stable);
+        for generation in self.lanes.keys().copied().collect::<Vec<_>>() {
+            loop {
+                let queued = match self.lane(generation).next(Instant::now()) {
+                    Ok(queued) => queued,
+                    Err(look_at) => {
+                        self.turn_by(look_at);
+                        break;
+                    }
+                };
+                self.start_or_drop(desired, queued).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends a create, unless nobody wants it any more and it surely never left.
+    async fn start_or_drop(&mut self, desired: &Desired, queued: Queued) -> Result<(), Error> {
+        let Queued { create, was_sent, .. } = &queued;
+        let Some(slot) = self.slots.get(&create.slot).cloned() else { return Ok(()) };
+        if slot.intent.as_ref().is_none_or(|intent| intent.epoch != create.epoch) {
             return Ok(());
         }
-        while self.pace.room(self.creating.len()) > 0 {
-            let Some(queued) = self.queue.pop_front() else { return Ok(()) };
-            let Queued { create, was_sent } = &queued;
-            let Some(slot) = self.slots.get(&create.slot).cloned() else { continue };
-            if slot.intent.as_ref().is_none_or(|intent| intent.epoch != create.epoch) {
-                continue;
-            }
-            let generation = create.generation;
-            let is_wanted = slot.active
-                && !desired.set.removing
-                && (generation == desired.set.template_generation || generation == self.progress.stable_generation);
-            let spec = desired.specs.get(&generation).cloned();
-            match spec {
-                Some(spec) if is_wanted || *was_sent => self.start_create(queued, spec),
-                _ if *was_sent => {}
-                _ => self.put_slot(forget_intent(&slot, create.epoch)).await?,
+        let generation = create.generation;
+        let is_wanted = slot.active
+            && !desired.set.removing
+            && (generation == desired.set.template_generation || generation == self.progress.stable_generation);
+        let spec = desired.specs.get(&generation).cloned();
+        match spec {
+            Some(spec) if is_wanted || *was_sent => self.start_create(queued, spec),
+            _ if *was_sent => {}
+            _ => {
+                if let Err(error) = self.put_slot(forget_intent(&slot, create.epoch)).await {
+                    self.lane(generation).push_front(queued);
+                    return Err(error);
+                }
             }
         }
         Ok(())
     }
 
     fn start_create(&mut self, queued: Queued, spec: ReplicaSetSpec) {
-        self.creating.insert((queued.create.slot, queued.create.epoch));
+        let now = self.tools.clock.now();
+        self.lane(queued.create.generation).sent(&queued, Instant::now(), now);
         let actor = self.tools.actor.clone();
         self.acts.spawn(async move {
             let outcome = actor.create(&queued.create, &spec).await;
@@ -43,12 +70,37 @@ impl Worker {
         });
     }
 
-    pub(super) fn start_removes(&mut self, desired: &Desired, removes: Vec<Remove>) {
+    /// Creates that waited for room are sent again when there is some, or when it takes too long.
+    fn requeue_for_room(&mut self) {
+        let (now, is_making_room) = (Instant::now(), self.is_making_room());
+        for (until, queued) in std::mem::take(&mut self.for_room) {
+            if is_making_room && now < until {
+                self.turn_by(Some(until));
+                self.for_room.push((until, queued));
+            } else {
+                self.lane(queued.create.generation).push_front(queued);
+            }
+        }
+    }
+
+    /// Whether instances of the set are on their way out, or are to be as soon as their replacements are made.
+    pub(super) fn is_making_room(&self) -> bool {
+        !self.put_off.is_empty() || self.leaving.values().any(|leaving| matches!(leaving, Leaving::UnderWay(_)))
+    }
+
+    pub(super) fn start_removes(&mut self, desired: &Desired, removes: &[Remove], instances: &[Instance]) {
+        let mut slots: HashMap<&str, u32> = HashMap::new();
+        if removes.iter().any(|remove| remove.reason == RemoveReason::Exited) {
+            slots.extend(instances.iter().map(|instance| (instance.id.as_str(), instance.slot)));
+        }
         for remove in removes {
             if let Some(Leaving::Failed(pause)) = self.leaving.get(&remove.id)
                 && let Some(until) = pause.pending()
             {
                 self.turn_by(Some(until));
+                continue;
+            }
+            if remove.reason == RemoveReason::Exited && self.is_put_off(&remove.id, slots.get(remove.id.as_str())) {
                 continue;
             }
             if self.leaving.values().filter(|leaving| matches!(leaving, Leaving::UnderWay(_))).count() >= REMOVES_MAX {
@@ -60,7 +112,7 @@ impl Worker {
                 _ => Pause::new(),
             };
             self.leaving.insert(remove.id.clone(), Leaving::UnderWay(pause));
-            let actor = self.tools.actor.clone();
+            let (actor, remove) = (self.tools.actor.clone(), remove.clone());
             self.acts.spawn(async move {
                 let outcome = actor.remove(&remove).await;
                 Acted::Removed(remove.id, outcome)
@@ -68,11 +120,25 @@ impl Worker {
         }
     }
 
+    /// Whether an ended instance of the slot stays for a moment, until its replacement is made.
+    fn is_put_off(&mut self, id: &str, slot: Option<&u32>) -> bool {
+        let is_replaced_now = slot.is_some_and(|slot| self.lanes.values().any(|lane| lane.is_creating(*slot)));
+        let now = Instant::now();
+        let until = *self.put_off.entry(id.to_owned()).or_insert(now + REPLACE_FIRST);
+        if is_replaced_now && until > now {
+            self.turn_by(Some(until));
+            return true;
+        }
+        self.put_off.remove(id);
+        false
+    }
+
     /// Finds out by a list what became of creates that nothing was seen of.
     pub(super) fn start_list(&mut self, resolves: &[Resolve]) {
         let is_idle = |resolve: &&Resolve| {
             let key = (resolve.slot, resolve.epoch);
-            !self.creating.contains(&key) && !self.queue.iter().any(|q| (q.create.slot, q.create.epoch) == key)
+            let waits_for_room = |(_, q): &(Instant, Queued)| (q.create.slot, q.create.epoch) == key;
+            !self.lanes.values().any(|lane| lane.has(key)) && !self.for_room.iter().any(waits_for_room)
         };
         let resolves: Vec<Resolve> = resolves.iter().filter(is_idle).cloned().collect();
         if resolves.is_empty() || self.listing {

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::watch;
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Code, Request, Response, Status, Streaming};
 
 type Items<T> = BoxStream<'static, Result<T, Status>>;
 type Reply<'a, T> = Pin<Box<dyn Future<Output = Result<Response<T>, Status>> + Send + 'a>>;
@@ -35,9 +35,38 @@ struct State {
     calls: Calls,
 }
 
+/// What a core does with the creates of one set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Poison {
+    /// The call is refused with this code.
+    Code(Code),
+    /// The only item says no, with a text that is long and not clean.
+    No,
+    /// The call is never answered.
+    Hang,
+    /// The call is answered, and no item ever follows.
+    HangOpen,
+    /// The answer ends without an item.
+    Empty,
+    /// The answer breaks with this code.
+    Torn(Code),
+    /// Yes, with an id that is none; and nothing is made.
+    Lie,
+}
+
 /// What goes wrong.
 #[derive(Default, Clone)]
 pub struct Faults {
+    /// The creates of these sets, or with these commands, go wrong.
+    pub poison: BTreeMap<String, Poison>,
+    /// Removals of these sets are refused with this text.
+    pub refuse_remove: BTreeMap<String, String>,
+    /// There is no room for more workloads than this; 0 = there is.
+    pub room: usize,
+    /// Creates are not answered while this is so; they have happened by then.
+    pub hold_creates: bool,
+    /// The next status stream says nothing before the nodes were listed.
+    pub nodes_first: bool,
     /// Creates are refused with this text.
     pub refuse_create: Option<String>,
     /// Creates fail on their way, before anything happens.
@@ -57,6 +86,8 @@ pub struct Calls {
     pub creates: Vec<pb::DeployOptions>,
     /// The removals, in order.
     pub removes: Vec<pb::RemoveWorkloadOptions>,
+    /// How often the nodes were listed since a status stream waits for that.
+    pub node_lists: usize,
 }
 
 impl FakeCore {
@@ -85,7 +116,23 @@ impl FakeCore {
 
     /// Orders faults.
     pub fn faults(&self, f: impl FnOnce(&mut Faults)) {
-        self.change(|state, _| f(&mut state.faults));
+        self.change(|state, _| {
+            f(&mut state.faults);
+            state.calls.node_lists = 0;
+        });
+    }
+
+    /// Waits until the state is as wanted.
+    async fn until(&self, is: impl Fn(&State) -> bool) {
+        let mut revision = self.revision.subscribe();
+        while !is(&self.state.lock().expect("no test panics with it")) {
+            revision.changed().await.expect("the core is there");
+        }
+    }
+
+    /// Puts workloads there as an earlier controller would have made them.
+    pub fn plant(&self, options: &[pb::DeployOptions]) {
+        options.iter().for_each(|options| drop(self.change(|state, revision| make(state, options, revision))));
     }
 
     /// What was asked so far.
@@ -148,6 +195,10 @@ impl FakeCore {
             if state.faults.ignore_creates {
                 return Err(Status::unavailable("it did not arrive"));
             }
+            let is_full = state.faults.room > 0 && state.workloads.len() >= state.faults.room;
+            if is_full && !state.workloads.values().any(|(_, workload)| workload.op_id == options.op_id) {
+                return Ok(pb::CreateWorkloadMessage { error: "no room".to_owned(), ..Default::default() });
+            }
             if let Some(error) = state.faults.refuse_create.clone() {
                 return Ok(pb::CreateWorkloadMessage { error, ..Default::default() });
             }
@@ -173,6 +224,9 @@ impl FakeCore {
             let Some((_, workload)) = state.workloads.get(&id) else { return failed("not found") };
             if workload.owner != options.owner {
                 return failed("of another owner");
+            }
+            if let Some(text) = state.faults.refuse_remove.get(&workload.labels["replicaset"]) {
+                return failed(text);
             }
             if state.nodes.get(&workload.nodename).is_some_and(|(_, word)| word == "lost") {
                 return failed("its node is lost");
@@ -300,7 +354,10 @@ impl CoreRpc for FakeCore {
             state: word,
             ..Default::default()
         };
-        let nodes = self.change(|state, _| state.nodes.clone());
+        let nodes = self.change(|state, _| {
+            state.calls.node_lists += 1;
+            state.nodes.clone()
+        });
         Ok(Response::new(pb::Nodes { nodes: nodes.into_iter().map(node).collect() }))
     }
 
@@ -335,6 +392,7 @@ impl CoreRpc for FakeCore {
         &self,
         _: Request<pb::WorkloadStatusStreamOptions>,
     ) -> Result<Response<Self::WorkloadStatusStreamStream>, Status> {
+        self.until(|state| !state.faults.nodes_first || state.calls.node_lists > 0).await;
         let (core, revision) = (self.clone(), self.revision.subscribe());
         let (mut first, cursor) = core.changes(0);
         first.retain(|message| !message.delete);
@@ -355,7 +413,34 @@ impl CoreRpc for FakeCore {
         &self,
         request: Request<pb::DeployOptions>,
     ) -> Result<Response<Self::CreateWorkloadStream>, Status> {
-        Ok(one(self.create(&request.into_inner())))
+        let options = request.into_inner();
+        let set = options.labels.get("replicaset").cloned().unwrap_or_default();
+        let poison = self.change(|state, _| {
+            let command = options.entrypoint.as_ref().map(|entrypoint| entrypoint.command.as_str()).unwrap_or_default();
+            let poison = state.faults.poison.get(&set).or_else(|| state.faults.poison.get(command)).copied();
+            if poison.is_some() {
+                state.calls.creates.push(options.clone());
+            }
+            poison
+        });
+        let item = |item| Ok(one(Ok(item)));
+        match poison {
+            None => {
+                let answer = self.create(&options);
+                self.until(|state| !state.faults.hold_creates).await;
+                Ok(one(answer))
+            }
+            Some(Poison::Code(code)) => Err(Status::new(code, format!("{set} is refused"))),
+            Some(Poison::No) => {
+                let error = format!("{set} is refused\n\u{1b}[31m{}", "x".repeat(1 << 20));
+                item(pb::CreateWorkloadMessage { error, ..Default::default() })
+            }
+            Some(Poison::Hang) => std::future::pending().await,
+            Some(Poison::HangOpen) => Ok(Response::new(stream::pending().boxed())),
+            Some(Poison::Empty) => Ok(Response::new(stream::empty().boxed())),
+            Some(Poison::Torn(code)) => Ok(one(Err(Status::new(code, format!("{set} is torn"))))),
+            Some(Poison::Lie) => item(pb::CreateWorkloadMessage { success: true, ..Default::default() }),
+        }
     }
 
     async fn remove_workload(

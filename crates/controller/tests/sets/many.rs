@@ -1,0 +1,92 @@
+//! Many instances, many commands, little room.
+
+use crate::world::{PATIENCE, World, eventually, phase, spec};
+use eru_api::controller::{ApplyRequest, ListRequest, ReplicaSet};
+use eru_api::pb;
+use std::time::Duration;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_acts_on_nothing_before_it_has_seen_all() {
+    const COUNT: usize = 600;
+    let world = World::new().await;
+    let mut controller = world.controller().await;
+    let set = controller.apply(spec("web", COUNT as i32)).await;
+    controller.until_healthy("web").await;
+    controller.stop().await;
+    let made = world.core.calls().creates.len();
+    // Others have workloads, too, so that ours come late in the list.
+    let other = pb::DeployOptions { name: "other".into(), owner: "other".into(), ..Default::default() };
+    world.core.plant(&vec![other; 2_000]);
+    for _ in 0..3 {
+        // The nodes are known before the first workload is.
+        world.core.faults(|faults| faults.nodes_first = true);
+        let mut controller = world.controller().await;
+        controller.until_healthy("web").await;
+        controller.stop().await;
+        assert_eq!(world.core.calls().creates.len(), made, "it has made what it has not seen yet");
+        assert!(world.core.calls().removes.is_empty());
+    }
+    assert_eq!(world.core.workloads().iter().filter(|workload| workload.owner == set.uid).count(), COUNT);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_controller_stops_while_it_is_commanded() {
+    let world = World::new().await;
+    for _ in 0..10 {
+        let mut controller = world.controller().await;
+        let commanders: Vec<_> = (0..8)
+            .map(|number| {
+                let mut api = controller.api.clone();
+                tokio::spawn(async move {
+                    for count in 0.. {
+                        let spec = Some(spec(&format!("web{number}"), count % 2));
+                        if api.apply(ApplyRequest { spec, expect_generation: 0 }).await.is_err() {
+                            return count;
+                        }
+                    }
+                    unreachable!("it ends with the controller")
+                })
+            })
+            .collect();
+        while controller.api.list(ListRequest {}).await.expect("it leads").into_inner().sets.is_empty() {}
+        tokio::time::timeout(PATIENCE, controller.stop()).await.expect("it stops although commands come");
+        for commander in commanders {
+            tokio::time::timeout(PATIENCE, commander).await.expect("everybody is answered").expect("it does not panic");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_there_is_no_room_for_both_the_ended_one_makes_room_first() {
+    let world = World::new().await;
+    let mut controller = world.controller().await;
+    controller.apply(spec("web", 3)).await;
+    let set = controller.until_healthy("web").await;
+    world.core.faults(|faults| faults.room = 3);
+    for slot in &set.slots {
+        world.core.kill(&slot.workload_id);
+    }
+    let mended = |set: &ReplicaSet| phase(set) == "healthy" && set.slots.iter().all(|slot| slot.epoch == 2);
+    let set = controller.until("web", "mended", mended).await;
+    // Only the kill is counted: to be refused for want of room that is just being made is no failure.
+    assert!(set.slots.iter().all(|slot| slot.failures == 1), "{set:#?}");
+    assert_eq!(world.ids().len(), 3);
+    controller.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_ended_instance_is_cleared_away_after_its_replacement_was_asked_for() {
+    let world = World::new().await;
+    let mut controller = world.controller().await;
+    controller.apply(spec("web", 2)).await;
+    let set = controller.until_healthy("web").await;
+    world.core.faults(|faults| faults.hold_creates = true);
+    world.core.kill(&set.slots[0].workload_id);
+    eventually("the replacement is asked for", || world.core.calls().creates.len() == 3).await;
+    assert!(world.core.calls().removes.is_empty(), "nothing is in the way of the replacement");
+    // One that takes its time is not waited for.
+    eventually("the ended one is gone", || world.core.calls().removes.len() == 1).await;
+    world.core.faults(|faults| faults.hold_creates = false);
+    controller.until("web", "mended", |set| phase(set) == "healthy" && set.slots[0].epoch == 2).await;
+    tokio::time::timeout(Duration::from_secs(5), controller.stop()).await.expect("it stops");
+}
