@@ -8,11 +8,13 @@ use eru_testkit::{Docker, OwnDockerd, Up, eventually};
 use futures::TryStreamExt;
 use std::path::Path;
 
+/// Any port will do, as nobody asks these servers anything. A port of theirs could be taken by whatever else runs on this
+/// machine; they would then be replaced without end, and each be healthy for a moment.
 const SPEC: &str = "\
 appname: mixed
 entrypoints:
   web:
-    cmd: eru-hello --port 8080
+    cmd: eru-hello --port 0
 replicaset:
   name: NAME
   count: COUNT
