@@ -3,6 +3,7 @@
 use crate::error::CliError;
 use eru_api::pb::deploy_options::Strategy;
 use eru_config::ByteSize;
+use eru_types::labels::{LABEL_KEY_BYTES_MAX, Labels};
 use eru_types::limits::DEPLOY_COUNT_MAX;
 use eru_types::name::excerpt;
 use eru_types::spec::{EnvVar, NetworkChoice};
@@ -82,6 +83,17 @@ pub(crate) fn strategy(text: &str) -> Result<Strategy, String> {
         "drained" => Ok(Strategy::Drained),
         _ => Err(format!("unknown strategy \"{}\" (auto, fill, each, global, drained)", excerpt(text))),
     }
+}
+
+/// The key of a label; may be empty.
+pub(crate) fn label_key(text: &str) -> Result<String, String> {
+    if !text.is_empty() && Labels::new([(text.to_owned(), String::new())].into()).is_err() {
+        return Err(format!(
+            "must be the key of a label, such as zone (1 to {LABEL_KEY_BYTES_MAX} printable characters without '='), got \"{}\"",
+            excerpt(text)
+        ));
+    }
+    Ok(text.to_owned())
 }
 
 /// An absolute path.

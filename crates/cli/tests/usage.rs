@@ -27,6 +27,7 @@ const LINES: &[&str] = &[
     "workload deploy --pod p --entry e --count 99999999999 web.yaml",
     "workload deploy --pod p --entry e --count= web.yaml",
     "workload deploy --pod p --entry e --deploy-strategy fil web.yaml",
+    "workload deploy --pod p --entry e --spread-label a=b web.yaml",
     "workload deploy --pod p --entry my_web web.yaml",
     "workload deploy --pod a/b --entry e web.yaml",
     "workload deploy --pod p --entry e --image 'a b' web.yaml",

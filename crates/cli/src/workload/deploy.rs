@@ -51,7 +51,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", value_parser = values::limit, default_value = "0", allow_hyphen_values = true)]
     max_per_node: i32,
     /// Spread evenly over the values of this label of the nodes first, such as zone
-    #[arg(long, value_name = "LABEL", default_value = "", hide_default_value = true)]
+    #[arg(long, value_name = "LABEL", value_parser = values::label_key, default_value = "", hide_default_value = true)]
     spread_label: String,
     #[command(flatten)]
     instances: Instances,

@@ -13,7 +13,8 @@ use eru_api::pb;
 use eru_runtime::SentFile;
 use eru_scheduler::{Content, NodeFilter, Strategy};
 use eru_types::{
-    Allotment, AppName, Demand, EntrypointName, Labels, NodeName, PodName, Resources, limits::DEPLOY_COUNT_MAX,
+    Allotment, AppName, Demand, EntrypointName, Labels, NodeName, PodName, Resources, labels::LABEL_KEY_BYTES_MAX,
+    limits::DEPLOY_COUNT_MAX, name::excerpt,
 };
 use prost::Message;
 use sha1::{Digest, Sha1};
@@ -190,7 +191,13 @@ fn spread(strategy: i32) -> Result<Spread> {
 fn spread_label(key: &str) -> Result<String> {
     if !key.is_empty() {
         // What no node can carry is a slip, and would otherwise read as "no node has it".
-        Labels::new([(key.to_owned(), String::new())].into())?;
+        Labels::new([(key.to_owned(), String::new())].into()).map_err(|_| {
+            Error::Invalid(format!(
+                "spread_label must be the key of a label of nodes, such as \"zone\" (1 to {LABEL_KEY_BYTES_MAX} printable \
+                 characters without '='), got \"{}\"",
+                excerpt(key)
+            ))
+        })?;
     }
     Ok(key.to_owned())
 }

@@ -76,7 +76,7 @@ fn the_original_texts() {
 #[test]
 fn bounds_are_named_and_values_quoted() {
     type Change = fn(&mut pb::DeployOptions);
-    let cases: [(Change, &str); 56] = [
+    let cases: [(Change, &str); 57] = [
         (|o| o.count = 10_001, "count must be between 1 and 10000, got 10001"),
         (|o| o.name = "../x".into(), "app name must be"),
         (|o| o.image = "A/B".into(), "image: \"A/B\""),
@@ -99,7 +99,8 @@ fn bounds_are_named_and_values_quoted() {
         (|o| resource(o).storage_request = -1, "bad `Storage` value"),
         (|o| resource(o).cpu_bind = true, "unlimited request with bind: bad `CPU` value"),
         (|o| o.max_per_node = -1, "max_per_node must be 0 or more, got -1"),
-        (|o| o.spread_label = "a=b".into(), "labels: key must be"),
+        (|o| o.spread_label = "a=b".into(), "spread_label must be the key of a label of nodes, such as \"zone\""),
+        (|o| o.spread_label = "z\0".into(), "without '='), got \"z\\0\""),
         (
             |o| resource(o).volumes_limit = vec!["AUTO:/d:rwm".into()],
             "volumes_limit: invalid volume, monopoly volume must",
