@@ -1,17 +1,15 @@
 //! What a change of a node makes of its record. Pure.
 
-use super::bytes_text;
+use super::{bytes_text, parts};
 use crate::{
     cluster::{Error, Result},
     record::{Certificates, NodeRecord},
 };
-use eru_types::{CpuQuota, Labels, MemoryBytes, NodeName, Resources, name::excerpt};
+use eru_types::{Labels, MemoryBytes, NodeName, Resources};
 use std::collections::BTreeMap;
 
 /// The scheme of endpoints that certificates belong to.
 const TLS_SCHEME: &str = "tcp://";
-/// Most pieces of one core.
-pub const SHARE_MAX: u32 = 1_000_000;
 
 /// What to change about a node. Empty and zero fields change nothing.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -36,7 +34,7 @@ pub struct NodeChange {
     pub volumes: BTreeMap<String, i64>,
     /// Replaces the NUMA node of each core.
     pub numa: BTreeMap<String, String>,
-    /// Bytes to add to or take from each NUMA node that is known, or that cores belong to.
+    /// Bytes to add to or take from each NUMA node; to add to, it is known, or cores belong to it.
     pub numa_memory: BTreeMap<String, i64>,
 }
 
@@ -91,17 +89,8 @@ pub fn apply(record: &mut NodeRecord, change: &NodeChange, used: &Resources) -> 
     if !change.numa.is_empty() {
         record.numa = change.numa.clone();
     }
-    for (node, delta) in &change.numa_memory {
-        let bytes = match record.numa_memory.get_mut(node) {
-            Some(bytes) => bytes,
-            None if *delta > 0 && record.numa.values().any(|of| of == node) => {
-                record.numa_memory.entry(node.clone()).or_default()
-            }
-            None => continue,
-        };
-        *bytes = moved(*bytes, *delta, "Memory", &record.name)?;
-    }
-    let storage_delta = volumes(record, &change.volumes)?;
+    parts::numa_memory(record, &change.numa_memory)?;
+    let storage_delta = parts::volumes(record, &change.volumes)?;
     if change.storage != 0 || storage_delta != 0 {
         let sum = i128::from(change.storage) + storage_delta;
         let total = moved_wide(record.storage.0, sum, "Storage", &record.name)?;
@@ -111,10 +100,10 @@ pub fn apply(record: &mut NodeRecord, change: &NodeChange, used: &Resources) -> 
         let total = moved(record.memory.0, change.memory, "Memory", &record.name)?;
         record.memory = not_below(total, used.memory_request, "memory", &record.name)?;
     }
-    cpu(record, &change.cpu, used.cpu_request)
+    parts::cpu(record, &change.cpu, used.cpu_request)
 }
 
-fn moved(total: u64, delta: i64, kind: &str, node: &NodeName) -> Result<u64> {
+pub(super) fn moved(total: u64, delta: i64, kind: &str, node: &NodeName) -> Result<u64> {
     moved_wide(total, i128::from(delta), kind, node)
 }
 
@@ -134,77 +123,10 @@ fn not_below(total: u64, used: MemoryBytes, what: &str, node: &NodeName) -> Resu
     Ok(MemoryBytes(total))
 }
 
-/// Changes the volume devices; answers by how much the storage changes with them.
-fn volumes(record: &mut NodeRecord, deltas: &BTreeMap<String, i64>) -> Result<i128> {
-    let mut storage = 0_i128;
-    for (device, delta) in deltas {
-        match (record.volumes.get_mut(device), *delta) {
-            (Some(size), 0) => {
-                storage -= i128::from(*size);
-                record.volumes.remove(device);
-            }
-            (Some(size), delta) => {
-                *size = moved(*size, delta, "Volume", &record.name)?;
-                storage += i128::from(delta);
-            }
-            (None, delta) if delta > 0 => {
-                record.volumes.insert(device.clone(), delta.unsigned_abs());
-                storage += i128::from(delta);
-            }
-            (None, _) => {}
-        }
-    }
-    Ok(storage)
-}
-
-fn cpu(record: &mut NodeRecord, deltas: &BTreeMap<String, i32>, used: CpuQuota) -> Result<()> {
-    for (core, delta) in deltas {
-        let pieces = record.cpu.get(core).copied();
-        if pieces.is_none() && *delta <= 0 {
-            continue;
-        }
-        // An engine knows cores by their numbers, and "01" would be core 1 once more.
-        if pieces.is_none() && !core.parse::<u32>().is_ok_and(|number| number.to_string() == *core) {
-            let text = format!(
-                "bad `CPU` value: node {}: a core is called by its number, as in \"8\", got \"{}\"",
-                record.name,
-                excerpt(core)
-            );
-            return Err(Error::Invalid(text));
-        }
-        let sum = i64::from(pieces.unwrap_or(0)) + i64::from(*delta);
-        let sum = u32::try_from(sum).ok().filter(|sum| *sum <= SHARE_MAX).ok_or_else(|| {
-            let text = format!(
-                "bad `CPU` value: node {}: core {core} would have {sum} pieces (0 to {SHARE_MAX})",
-                record.name
-            );
-            Error::Invalid(text)
-        })?;
-        if sum == 0 {
-            record.cpu.remove(core);
-        } else {
-            record.cpu.insert(core.clone(), sum);
-        }
-    }
-    let max = super::add::CORES_MAX as usize;
-    if record.cpu.len() > max {
-        let text =
-            format!("bad `CPU` value: node {} would have {} cores (at most {max})", record.name, record.cpu.len());
-        return Err(Error::Invalid(text));
-    }
-    // Unbound processor time may be given away more than once, as in the original; only taking the last core while
-    // something runs is refused.
-    if record.cpu.is_empty() && !deltas.is_empty() && used > CpuQuota(0) {
-        let used = used.cores();
-        return Err(Error::Precondition(format!("node {}: 0 cores would be below the {used} in use", record.name)));
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use eru_types::PodName;
+    use eru_types::{CpuQuota, PodName};
 
     const GIB: u64 = 1 << 30;
 
@@ -237,11 +159,11 @@ mod tests {
     fn deltas_change_totals() {
         let mut record = node();
         let change = NodeChange {
-            cpu: map(&[("0", -100), ("2", 50), ("3", -1)]),
+            cpu: map(&[("0", -100), ("2", 50), ("3", 0)]),
             memory: -(GIB as i64),
             storage: 5,
-            volumes: map(&[("/d", 0), ("/e", 7), ("/f", -1)]),
-            numa_memory: map(&[("a", -10), ("unknown", 5)]),
+            volumes: map(&[("/d", 0), ("/e", 7), ("/f", 0)]),
+            numa_memory: map(&[("a", -10), ("unknown", 0)]),
             ..NodeChange::default()
         };
         apply(&mut record, &change, &Resources::default()).unwrap();
@@ -256,7 +178,7 @@ mod tests {
     fn a_numa_node_that_cores_belong_to_can_be_given_memory() {
         let mut record = node();
         let numa = [("0".to_owned(), "b".to_owned())].into();
-        let change = NodeChange { numa, numa_memory: map(&[("b", 5), ("c", 5)]), ..NodeChange::default() };
+        let change = NodeChange { numa, numa_memory: map(&[("b", 5)]), ..NodeChange::default() };
         apply(&mut record, &change, &Resources::default()).unwrap();
         assert_eq!(record.numa_memory, map(&[("a", 10), ("b", 5)]));
     }
@@ -284,6 +206,22 @@ mod tests {
             (
                 NodeChange { tls: Certificates::new("", "c", "k"), ..NodeChange::default() },
                 "ca, cert and key are needed",
+            ),
+            (
+                NodeChange { cpu: map(&[("3", -1)]), ..NodeChange::default() },
+                "bad `CPU` value: node n1 has no core \"3\", from which -1 is to be taken",
+            ),
+            (
+                NodeChange { volumes: map(&[("/f", -7)]), ..NodeChange::default() },
+                "bad `Volume` value: node n1 has no volume \"/f\", from which -7 is to be taken",
+            ),
+            (
+                NodeChange { numa_memory: map(&[("c", -5)]), ..NodeChange::default() },
+                "bad `Memory` value: node n1 has no NUMA node \"c\", from which -5 is to be taken",
+            ),
+            (
+                NodeChange { numa_memory: map(&[("c", 5)]), ..NodeChange::default() },
+                "no core belongs to NUMA node \"c\", which cannot be given 5",
             ),
             (NodeChange { cpu: map(&[("0", i32::MIN)]), ..NodeChange::default() }, "bad `CPU` value"),
             (NodeChange { cpu: map(&[("01", 1)]), ..NodeChange::default() }, "by its number, as in \"8\", got \"01\""),

@@ -3,11 +3,13 @@
 mod add;
 mod change;
 mod engine;
+mod parts;
 mod remove;
 mod set;
 
 pub use add::{CORES_MAX, NewNode};
-pub use change::{NodeChange, SHARE_MAX, apply};
+pub use change::{NodeChange, apply};
+pub use parts::SHARE_MAX;
 
 /// A whole number of bytes as people say it: in the largest unit that divides it.
 pub(crate) fn bytes_text(bytes: u64) -> String {
