@@ -9,13 +9,14 @@ use crate::{
 };
 use clap::FromArgMatches as _;
 use clap::error::ErrorKind;
+use eru_types::Build;
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
-/// Runs the command line. The first argument is the name it was called by, which help and errors repeat.
-pub fn run(args: Vec<OsString>) -> ExitCode {
-    match execute(args) {
+/// Runs the command line of a build. The first argument is the name it was called by, which help and errors repeat.
+pub fn run(args: Vec<OsString>, build: &Build) -> ExitCode {
+    match execute(args, build) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             if !error.is_closed() {
@@ -39,14 +40,17 @@ pub fn check(args: Vec<OsString>) -> Result<(), (String, Exit)> {
 
 enum Parsed {
     Cli(Box<Cli>),
-    /// Help or the version, to be printed.
+    /// Help, to be printed.
     Text(String),
+    /// The version, to be printed.
+    Version,
 }
 
-fn execute(args: Vec<OsString>) -> Result<u8, CliError> {
+fn execute(args: Vec<OsString>, build: &Build) -> Result<u8, CliError> {
     let called = if args.first().is_some_and(|name| called(name) == "eru") { "eru" } else { "eru-cli" };
     let cli = match parse(args)? {
         Parsed::Text(text) => return output::print(&text).map(good),
+        Parsed::Version => return output::print(&version::text(build)).map(good),
         Parsed::Cli(cli) => *cli,
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -81,7 +85,7 @@ fn parse(mut args: Vec<OsString>) -> Result<Parsed, CliError> {
     let parsed = command.try_get_matches_from_mut(&args).and_then(|matches| Cli::from_arg_matches(&matches));
     parsed.map(|cli| Parsed::Cli(Box::new(cli))).or_else(|error| match error.kind() {
         ErrorKind::DisplayHelp => Ok(Parsed::Text(error.render().to_string())),
-        ErrorKind::DisplayVersion => Ok(Parsed::Text(version::text())),
+        ErrorKind::DisplayVersion => Ok(Parsed::Version),
         _ => {
             let wrong = CliError::Usage(usage::message(&command, &words, &error));
             Err(if runs_a_command(&words) { wrong.not_the_command() } else { wrong })

@@ -4,6 +4,7 @@ use crate::{cache::CacheOptions, fault::Faults, recovery::RecoveryOptions};
 use eru_config::{BindAddress, CoreConfig, Secret, StoreKind, core::Docker};
 use eru_kv::Kv;
 use eru_runtime::{FakeRegistry, Runtime};
+use eru_types::Build;
 use std::{sync::Arc, time::Duration};
 use tokio::net::TcpListener;
 
@@ -179,6 +180,8 @@ pub struct CoreOptions {
     pub settings: Settings,
     /// How the cache follows the store, and how much it remembers of what was removed.
     pub cache: CacheOptions,
+    /// What `Info` says of the program.
+    pub build: Build,
 }
 
 impl CoreOptions {
@@ -197,6 +200,7 @@ impl CoreOptions {
             limits: ServerLimits::default(),
             settings: Settings::default(),
             cache: CacheOptions::default(),
+            build: Build::default(),
         }
     }
 

@@ -148,7 +148,8 @@ async fn run_core(config: CoreConfig) -> Result<()> {
             Etcd::connect(options).await?
         }
     };
-    let core = Core::build(CoreOptions::from_config(&config, kv.clone())).await?;
+    let options = CoreOptions { build: crate::version::build(), ..CoreOptions::from_config(&config, kv.clone()) };
+    let core = Core::build(options).await?;
     run_until_stopped(&mut stopped, |token| core.run(token)).await?;
     kv.close().await?;
     Ok(())

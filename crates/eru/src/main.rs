@@ -8,6 +8,7 @@ mod down;
 mod logging;
 mod program;
 mod up;
+mod version;
 
 use std::process::ExitCode;
 
@@ -21,7 +22,7 @@ fn main() -> ExitCode {
             if program::asks_for_help(&args) {
                 print!("{}", program::DAEMONS_HELP);
             }
-            eru_cli::run(args)
+            eru_cli::run(args, &version::build())
         }
         program::Program::Up => up::main(args),
         program::Program::Down => down::main(args),

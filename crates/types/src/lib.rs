@@ -8,6 +8,7 @@
 //! - Money-like quantities (memory, processor time) are integers; sums cannot drift.
 
 pub mod allotment;
+pub mod build;
 pub mod demand;
 pub mod health;
 pub mod labels;
@@ -20,6 +21,7 @@ pub mod status;
 pub mod volume;
 
 pub use allotment::Allotment;
+pub use build::Build;
 pub use demand::{Demand, DemandError};
 pub use health::HealthCheck;
 pub use labels::Labels;

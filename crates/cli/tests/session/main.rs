@@ -47,7 +47,7 @@ fn main() -> ExitCode {
     let mut args: Vec<_> = std::env::args_os().collect();
     if args.get(1).is_some_and(|arg| arg == AS_COMMAND_LINE) {
         args.splice(..2, ["eru-cli".into()]);
-        return eru_cli::run(args);
+        return eru_cli::run(args, &eru_types::Build::default());
     }
     let wanted = args.into_iter().skip(1).find_map(|arg| arg.into_string().ok().filter(|arg| !arg.starts_with('-')));
     let mut failed = 0;

@@ -19,8 +19,8 @@ impl CoreService {
         let identity = self.cluster.cache.identity();
         Ok(pb::CoreInfo {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            revison: option_env!("ERU_REVISION").unwrap_or_default().to_owned(),
-            build_at: option_env!("ERU_BUILD_AT").unwrap_or_default().to_owned(),
+            revison: self.build.git_hash.clone(),
+            build_at: self.build.built_at.clone(),
             golang_version: String::new(),
             os_arch: format!("{}/{}", std::env::consts::OS, std::env::consts::ARCH),
             identifier: self.cluster.core_id.clone(),

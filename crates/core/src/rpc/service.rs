@@ -10,6 +10,7 @@ use crate::{
     watch::{self, StreamLimits, Subscribe},
 };
 use eru_api::pb::{self, core_rpc_server::CoreRpc};
+use eru_types::Build;
 use futures::StreamExt;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -24,6 +25,7 @@ pub struct CoreService {
     pub(super) stopping: CancellationToken,
     /// When this core started, as RFC 3339.
     pub(super) started_at: String,
+    pub(super) build: Build,
 }
 
 impl CoreService {
@@ -31,11 +33,12 @@ impl CoreService {
         cluster: Arc<Cluster>,
         store: StoreClass,
         limits: ServerLimits,
+        build: Build,
         stopping: CancellationToken,
     ) -> Self {
         let stream_limits = StreamLimits::new(limits.streams_max).with_request_bytes_max(limits.recv_message_bytes_max);
         let started_at = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-        Self { cluster, store, stream_limits, stopping, started_at }
+        Self { cluster, store, stream_limits, stopping, started_at, build }
     }
 
     pub(crate) fn stream_limits(&self) -> StreamLimits {

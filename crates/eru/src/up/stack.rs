@@ -61,6 +61,7 @@ impl Stack {
         let mut options = CoreOptions::new(store, StoreClass::Embedded, Listen::Bound(plan.core));
         let runtime: Arc<dyn Runtime> = process.clone();
         options.process = Some(runtime.clone());
+        options.build = crate::version::build();
         options.fakes = plan.allow_fake.then(|| Arc::new(FakeRegistry::new(Some(folder.join("fake")))));
         let core = Core::build(options).await?;
         let core_address = core.address();
