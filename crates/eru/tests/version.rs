@@ -26,7 +26,10 @@ async fn the_command_line_and_core_tell_the_same_build() -> Result<()> {
     if Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.git").exists() {
         // Of that commit: another may have come since the build.
         let format = "--date=format-local:%Y-%m-%dT%H:%M:%SZ";
-        assert_eq!(printed("git", &["show", "--no-patch", format, "--format=%h %cd", &hash])?, format!("{hash} {built}"));
+        assert_eq!(
+            printed("git", &["show", "--no-patch", format, "--format=%h %cd", &hash])?,
+            format!("{hash} {built}")
+        );
     } else {
         assert_eq!((hash.as_str(), built.as_str()), ("unknown", "unknown"), "a source archive");
     }
