@@ -72,11 +72,11 @@ prop_compose! {
 prop_compose! {
     fn set()(
         generation in 1..4_u64, stable in 0..4_u64, count in 0..6_u32, engine_restarts: bool,
-        removing in prop::bool::weighted(0.1), keep in prop::sample::select(Policy::ALL.to_vec()),
+        removing in prop::bool::weighted(0.1), in_doubt in prop::bool::ANY, keep in prop::sample::select(Policy::ALL.to_vec()),
     ) -> Set {
         Set {
             uid: "set".into(), generation, stable_generation: stable.min(generation), count,
-            strategy: SetStrategy { keep: keep.1, ..SetStrategy::default() }, engine_restarts, removing,
+            strategy: SetStrategy { keep: keep.1, ..SetStrategy::default() }, engine_restarts, removing, in_doubt,
         }
     }
 }

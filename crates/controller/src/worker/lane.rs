@@ -24,8 +24,9 @@ pub(super) struct Queued {
     pub create: Create,
     /// It may have been sent before, so that it may have happened.
     pub was_sent: bool,
-    /// Why it was refused while the set was making room; then it has one more try.
+    /// Why it was refused first while the set was making room, and how often it was.
     pub refused: Option<String>,
+    pub refusals: u32,
 }
 
 /// The creates of one generation.
@@ -39,7 +40,7 @@ pub(super) struct Lane {
 
 impl Queued {
     pub(super) fn new(create: Create, was_sent: bool) -> Self {
-        Self { create, was_sent, refused: None }
+        Self { create, was_sent, refused: None, refusals: 0 }
     }
 
     fn key(&self) -> (u32, u64) {

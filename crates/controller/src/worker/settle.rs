@@ -12,6 +12,8 @@ use tokio::time::Instant;
 
 /// How long a create that was refused waits at most for the removals of its set.
 const ROOM_WAIT: Duration = Duration::from_secs(5);
+/// How often it does: others of its set may take the room that was made, but a removal that fails again and again makes none.
+const ROOM_TRIES: u32 = 5;
 
 /// The outcome. Which act has panicked is not known, so that the worker ends with it and the next one begins anew: what was
 /// under way is on record. Acts are aborted only with the worker.
@@ -62,16 +64,17 @@ impl Worker {
         };
         let was_making_room =
             is_making_room || matches!((sent_at, room_made_at), (Some(sent), Some(made)) if made > sent);
-        if queued.refused.is_none() && was_making_room {
+        if was_making_room && queued.refusals < ROOM_TRIES {
             // What is on its way out may be just what there is no room for.
             tracing::debug!(slot, epoch, error = %reason, "a create waits for the removals of its set");
-            queued.refused = Some(reason);
+            queued.refusals += 1;
+            // A repeat may be refused only for being one; the first word is the one that says why.
+            queued.refused.get_or_insert(reason);
             self.for_room.push((Instant::now() + ROOM_WAIT, queued));
             return Ok(());
         }
         self.lane(generation).refused();
         tracing::warn!(slot, epoch, error = %reason, "an instance was not created");
-        // A repeat may be refused only for being one; the first word is the one that says why.
         let reason = queued.refused.unwrap_or(reason);
         if let Some(slot) = self.slots.get(&slot) {
             self.put_slot(create_failed(slot, epoch, generation, self.tools.clock.now(), &reason)).await?;

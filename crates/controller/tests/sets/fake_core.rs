@@ -130,11 +130,6 @@ impl FakeCore {
         }
     }
 
-    /// Puts workloads there as an earlier controller would have made them.
-    pub fn plant(&self, options: &[pb::DeployOptions]) {
-        options.iter().for_each(|options| drop(self.change(|state, revision| make(state, options, revision))));
-    }
-
     /// What was asked so far.
     pub fn calls(&self) -> Calls {
         self.change(|state, _| state.calls.clone())
