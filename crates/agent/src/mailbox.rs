@@ -27,7 +27,7 @@ pub(crate) struct Letter {
     /// An end that the runtime told of with the event itself.
     pub(crate) died: Option<ExitStatus>,
     /// Held until the letter is worked off, for those who wait for a whole round.
-    pub(crate) _rounds: Vec<TaskTrackerToken>,
+    pub(crate) rounds: Vec<TaskTrackerToken>,
 }
 
 impl Mailbox {
@@ -45,12 +45,12 @@ impl Mailbox {
         {
             let mut letter = self.letter.lock();
             let (what, before, mut rounds) = match letter.take() {
-                Some(Letter { what: What::Look, died, _rounds }) => (What::Look, died, _rounds),
-                Some(Letter { died, _rounds, .. }) => (what, died, _rounds),
+                Some(Letter { what: What::Look, died, rounds }) => (What::Look, died, rounds),
+                Some(Letter { died, rounds, .. }) => (what, died, rounds),
                 None => (what, None, Vec::new()),
             };
             rounds.extend(round);
-            *letter = Some(Letter { what, died: died.or(before), _rounds: rounds });
+            *letter = Some(Letter { what, died: died.or(before), rounds });
         }
         self.arrived.notify_one();
     }

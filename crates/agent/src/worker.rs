@@ -18,6 +18,7 @@ use tokio::{
     sync::Semaphore,
     time::{Instant, sleep, sleep_until, timeout},
 };
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 /// Probes that run at once: each is a socket or two, and a node has a thousand sockets by default.
 const PROBES_MAX: usize = 256;
@@ -82,6 +83,9 @@ struct Life {
     last_lines: Vec<String>,
     /// When a report with a time to live is repeated.
     renew_at: Instant,
+    /// It was found running, and what its health is nobody knows yet: nothing is said of it before the first probe, nor of
+    /// everything in the rounds that wait for it. Core knows it as healthy, perhaps from the agent before this one.
+    unproven: Option<Vec<TaskTrackerToken>>,
 }
 
 /// Works for one workload until it is gone or turns out not to be ours; answers its id.
@@ -121,10 +125,11 @@ async fn look(
     letter: Letter,
     mut life: Option<Life>,
 ) -> Option<Life> {
-    let Letter { what, died, _rounds } = letter;
+    let Letter { what, died, rounds } = letter;
     if let (Some(exit), Some(life)) = (died, &mut life) {
         life.died(workshop, exit);
     }
+    let is_found = life.is_none() && matches!(what, What::Listed(_));
     let inspection = match what {
         What::Listed(inspection) => Some(*inspection),
         What::Look => inspect(workshop, id, mailbox, &mut life).await,
@@ -135,7 +140,11 @@ async fn look(
             None
         }
         (Some(inspection), life) if workshop.owner.owns(&inspection) => {
-            Some(Life::seen(workshop, inspection, life).await)
+            let mut life = Life::seen(workshop, inspection, life, is_found).await;
+            if let Some(waiting) = &mut life.unproven {
+                waiting.extend(rounds);
+            }
+            Some(life)
         }
         (Some(_), _) => {
             // Another's, who reports it himself: nothing is said of it, not even that it is gone.
@@ -193,8 +202,8 @@ fn gone(life: &Life) -> WorkloadReport {
 }
 
 impl Life {
-    /// Takes in what the runtime says and reports it at once.
-    async fn seen(workshop: &Workshop, mut inspection: Inspection, before: Option<Life>) -> Self {
+    /// Takes in what the runtime says and reports it at once, unless it `is_found` with a health check: then with its health.
+    async fn seen(workshop: &Workshop, mut inspection: Inspection, before: Option<Life>, is_found: bool) -> Self {
         if let Some(before) = before.as_ref().filter(|before| before.knows_more_than(&inspection)) {
             inspection = before.inspection.clone();
         }
@@ -218,6 +227,7 @@ impl Life {
                     last_lines: Vec::new(),
                     reason: String::new(),
                     renew_at: Instant::now() + workshop.check_interval,
+                    unproven: (is_found && run.is_some() && !check.is_empty()).then(Vec::new),
                     inspection,
                     run,
                     check,
@@ -226,12 +236,14 @@ impl Life {
             }
         };
         match life.inspection.state {
+            State::Running if life.unproven.is_some() => {}
             State::Created => workshop.reporter.learn(life.report(workshop)),
             State::Running => {
                 life.last_lines.clear();
                 workshop.reporter.push(life.report(workshop));
             }
             State::Exited => {
+                life.unproven = None;
                 if life.last_lines.is_empty() {
                     let _permit = workshop.looks.acquire().await.expect("the semaphore is never closed");
                     let lines = workshop.runtime.last_lines(&life.inspection.id, LAST_LINES_MAX);
@@ -266,6 +278,7 @@ impl Life {
         self.inspection.state = State::Exited;
         self.inspection.exit = Some(exit);
         self.healthy = false;
+        self.unproven = None;
         self.reason.clear();
         workshop.reporter.push(self.report(workshop));
     }
@@ -294,6 +307,7 @@ impl Life {
         self.healthy = verdict.is_ok();
         self.reason = verdict.err().unwrap_or_default();
         workshop.reporter.push(self.report(workshop));
+        self.unproven = None;
     }
 
     fn report(&self, workshop: &Workshop) -> WorkloadReport {

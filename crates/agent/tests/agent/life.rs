@@ -310,3 +310,24 @@ async fn a_death_is_told_within_milliseconds() {
     // A batching delay or a poll would show; a busy machine does not.
     assert!(took[10] < Duration::from_millis(20), "{took:?}");
 }
+
+#[tokio::test]
+async fn a_new_agent_takes_no_health_back_before_it_has_looked() {
+    let mut bench = Bench::start().await;
+    let (port, code, _) = server(200).await;
+    let id = bench.create("app_web_000001", &[("ERU_META", &meta(port))], &["sleep"]).await;
+    bench.engine.start(&id).await.unwrap();
+    bench.until("it is healthy", |b| b.now(id.as_str()) == "running healthy").await;
+    for (answer, now) in [(200, "running healthy"), (500, "running")] {
+        bench.stop_agent().await.unwrap();
+        code.store(answer, Ordering::SeqCst);
+        let (told, full) = {
+            let book = bench.book.lock().unwrap();
+            (book.story(id.as_str()).len(), book.full_calls())
+        };
+        bench.start_agent();
+        bench.until("everything is reported", |b| b.full_calls() > full).await;
+        let story = bench.book.lock().unwrap().story(id.as_str()).split_off(told);
+        assert!(!story.is_empty() && story.iter().all(|word| word == now), "{answer}: {story:?}");
+    }
+}
