@@ -29,7 +29,9 @@ async fn are_newer_than_a_list_that_was_begun_before() {
     let id = create(&engine, "app_web_000001", &[], &["sleep"]).await;
     engine.start(&id).await.unwrap();
     engine.add_network("extra", "bridge", "10.9.0.0/16");
-    let mut bench = Bench::start_tuned(engine, Book::default(), Box::new(|_| {})).await;
+    // It lists after it has registered, so that no second list is wanted.
+    let tune = |options: &mut eru_agent::AgentOptions| options.only_mine = true;
+    let mut bench = Bench::start_tuned(engine, Book::default(), Box::new(tune)).await;
     bench.until("it runs", |b| b.now(id.as_str()) == "running healthy").await;
     bench.stop_agent().await.unwrap();
     // The next agent has no worker yet when the workload changes behind its first list.
