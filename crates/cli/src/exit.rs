@@ -70,6 +70,6 @@ workload exec and lambda end with the exit code of the command itself.";
 pub(crate) const HELP_OF_COMMAND: &str = "\
 Exit codes:
   0-255  that of the command
-  125    not the command failed: wrong usage, no such workload, core or engine trouble, or its end is unknown;
-         the reason is on standard error
+  125    not the command failed: wrong usage, no such workload, core or engine trouble,
+         or its end is unknown; the reason is on standard error
   130    Ctrl-C (when it does not go to the command)";

@@ -178,7 +178,7 @@ impl<'a> Section<'a> {
     /// The mapping that is a whole document; an empty document is an empty mapping.
     pub fn root(node: &'a Node, report: &'a Report) -> Option<Self> {
         if !matches!(node.value, Value::Map(_) | Value::Null) {
-            let message = format!("expected a mapping at {}, got {}", crate::yaml::place(&node.origin), node.kind());
+            let message = format!("expected a mapping, got {}", node.kind());
             report.error(&node.origin, "", message);
             return None;
         }
@@ -252,8 +252,7 @@ impl<'a> Section<'a> {
     /// Ends the reading: whatever was not read is unknown.
     pub fn end(self) {
         for entry in self.entries.iter().filter(|e| !self.known.contains(&e.key.as_str())) {
-            let place = crate::yaml::place(&entry.origin);
-            let message = format!("unknown key \"{}\" at {place}", excerpt(&entry.key));
+            let message = format!("unknown key \"{}\"", excerpt(&entry.key));
             match self.nearest(&entry.key) {
                 Some(known) => {
                     self.report.error(&entry.origin, "", format!("{message}; did you mean \"{known}\"?"));

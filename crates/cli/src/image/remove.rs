@@ -29,11 +29,10 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), CliError> {
         let image = &message.image;
         if message.success {
             context.log.info(format!("[CleanImage] Success remove {image}{on}"));
+            message.messages.iter().for_each(|line| context.log.info(in_words(line)));
         } else {
             context.log.error(format!("[Cleanimage] Failed remove {image}{on}"));
-        }
-        for line in &message.messages {
-            context.log.info(in_words(line));
+            message.messages.iter().for_each(|line| context.log.error(in_words(line)));
         }
     }
     summary(good, total, "removed")

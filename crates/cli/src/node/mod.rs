@@ -185,8 +185,7 @@ async fn up(context: &Context, node: &NodeName) -> Result<(), CliError> {
 /// `check`: how long the node's engine may take to show that it is not down after all.
 async fn down(context: &Context, node: &NodeName, check: Option<Duration>) -> Result<(), CliError> {
     if let Some(timeout) = check {
-        let options = pb::GetNodeResourceOptions { opts: Some(by_name(node)), fix: false };
-        let answer = context.read("GetNodeResource", options, async |mut core, o| core.get_node_resource(o).await);
+        let answer = context.read("GetNodeEngine", by_name(node), async |mut core, o| core.get_node_engine(o).await);
         if let Ok(Ok(_)) = tokio::time::timeout(timeout, answer).await {
             context.log.warn("[SetNode] node is not down");
             return Ok(());

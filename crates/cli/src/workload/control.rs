@@ -1,6 +1,6 @@
 //! `workload start`, `stop` and `restart`.
 
-use super::{Ids, summary};
+use super::{Ids, interruptible, summary};
 use crate::context::Context;
 use crate::error::{CliError, in_words};
 use crate::ids;
@@ -38,6 +38,12 @@ pub(super) async fn run(context: &Context, verb: Verb, args: Args) -> Result<(),
     let total = ids.len();
     let (word, done) = verb.words();
     let options = pb::ControlWorkloadOptions { ids, r#type: word.into(), force: args.force, ..Default::default() };
+    let good = interruptible(follow(context, word, options)).await?;
+    summary(good, total, done)
+}
+
+/// Reports each; says how many went well.
+async fn follow(context: &Context, word: &str, options: pb::ControlWorkloadOptions) -> Result<usize, CliError> {
     let mut stream =
         context.write_stream("ControlWorkload", options, async |mut core, o| core.control_workload(o).await).await?;
     let mut good = 0;
@@ -53,5 +59,5 @@ pub(super) async fn run(context: &Context, verb: Verb, args: Args) -> Result<(),
             context.log.error(format!("[ControlWorkload] Failed {}", in_words(&message.error)));
         }
     }
-    summary(good, total, done)
+    Ok(good)
 }

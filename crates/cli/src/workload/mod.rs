@@ -184,3 +184,13 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), CliEr
 fn summary(good: usize, total: usize, done: &str) -> Result<(), CliError> {
     if good == total { Ok(()) } else { Err(CliError::Items(format!("{good} of {total} {done}"))) }
 }
+
+/// Runs it to its end or to Ctrl-C, of which it says what core does then: nothing of ours stops a removal in its middle.
+async fn interruptible<T>(work: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
+    tokio::select! {
+        result = work => result,
+        _ = tokio::signal::ctrl_c() => {
+            Err(CliError::Interrupted("interrupted; core goes on with what it has begun".into()))
+        }
+    }
+}

@@ -1,6 +1,6 @@
 //! `workload remove`.
 
-use super::{Ids, summary};
+use super::{Ids, interruptible, summary};
 use crate::context::Context;
 use crate::error::{CliError, in_words};
 use crate::{ids, values};
@@ -25,6 +25,13 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), CliError> {
             .log
             .warn("[RemoveWorkload] If workload not stopped, force to remove will not trigger hook process if set");
     }
+    let total = ids.len();
+    let good = interruptible(follow(context, &args, &ids)).await?;
+    summary(good, total, "removed")
+}
+
+/// Reports each; says how many went well.
+async fn follow(context: &Context, args: &Args, ids: &[String]) -> Result<usize, CliError> {
     let step = if args.step == 0 { ids.len() } else { args.step as usize };
     let mut good = 0;
     for ids in ids.chunks(step) {
@@ -37,18 +44,18 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), CliError> {
             show(context, &message);
         }
     }
-    summary(good, ids.len(), "removed")
+    Ok(good)
 }
 
 fn show(context: &Context, message: &pb::RemoveWorkloadMessage) {
+    // Of a failure the original's core puts the error here.
+    let hook = (!message.hook.is_empty()).then(|| in_words(&message.hook));
     if message.success {
         context.log.info(format!("[RemoveWorkload] {} Success", message.id));
+        hook.into_iter().for_each(|hook| context.log.info(hook));
     } else {
         context.log.error(format!("[RemoveWorkload] {} Failed", message.id));
-    }
-    // Of a failure the original's core puts the error here.
-    if !message.hook.is_empty() {
-        context.log.info(in_words(&message.hook));
+        hook.into_iter().for_each(|hook| context.log.error(hook));
     }
     if !message.error.is_empty() && !message.hook.contains(&message.error) {
         context.log.error(in_words(&message.error));

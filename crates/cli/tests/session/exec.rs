@@ -105,7 +105,7 @@ pub async fn what_is_not_the_command() {
     assert_eq!((err.as_str(), code), ("missing COMMAND; see --help\n", 125));
 }
 
-fn signal(child: &Child, signal: Signal) {
+pub fn signal(child: &Child, signal: Signal) {
     kill_process(Pid::from_raw(child.id().unwrap() as i32).unwrap(), signal).unwrap();
 }
 

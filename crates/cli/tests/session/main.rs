@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod changes;
 mod child;
 mod copy;
 mod core;
@@ -33,8 +34,16 @@ const TESTS: &[Test] = &[
     ("lambda::one_is_not_made", || run(lambda::one_is_not_made())),
     ("copy::what_is_whole_is_kept", || run(copy::what_is_whole_is_kept())),
     ("copy::a_broken_stream_leaves_nothing", || run(copy::a_broken_stream_leaves_nothing())),
+    ("changes::ctrl_c", || run(changes::ctrl_c())),
+    ("changes::a_node_whose_engine_answers_is_not_down", || {
+        run(changes::a_node_whose_engine_answers_is_not_down());
+    }),
+    ("changes::a_node_whose_engine_does_not_answer_is_down", || {
+        run(changes::a_node_whose_engine_does_not_answer_is_down());
+    }),
     ("recorded::sent_files", || run(recorded::sent_files())),
     ("recorded::replacements", || run(recorded::replacements())),
+    ("recorded::removals", || run(recorded::removals())),
     ("recorded::images", || run(recorded::images())),
     ("recorded::networks", || run(recorded::networks())),
     ("terminal::raw_and_back", || run(terminal::raw_and_back())),

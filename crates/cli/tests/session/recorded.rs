@@ -86,6 +86,18 @@ pub async fn replacements() {
     assert_eq!((lines, code), (want.to_vec(), 1));
 }
 
+pub async fn removals() {
+    let refused = pb::RemoveWorkloadMessage { id: ID.into(), hook: "it is running".into(), ..Default::default() };
+    let words = ["workload", "remove", ID];
+    let (got, code) = lines::<pb::RemoveWorkloadOptions, _>("RemoveWorkload", &words, vec![refused]).await;
+    let want = [
+        format!("error msg=\"[RemoveWorkload] {ID} Failed\""),
+        "error msg=\"it is running\"".to_owned(),
+        "0 of 1 removed".to_owned(),
+    ];
+    assert_eq!((got, code), (want.to_vec(), 1));
+}
+
 pub async fn images() {
     let image = "127.0.0.1:5000/web:2";
     let cached =

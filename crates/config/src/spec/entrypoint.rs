@@ -7,7 +7,7 @@ use eru_types::HealthCheck;
 use eru_types::health::HttpCheck;
 use eru_types::spec::{
     Entrypoint, HEALTH_PORTS_LEN_MAX, HOOK_COMMAND_BYTES_MAX, HOOK_COMMANDS_LEN_MAX, Hook, LogDriver, PublishPort,
-    is_namespaced_sysctl, split_command,
+    RestartPolicy, is_namespaced_sysctl, split_command,
 };
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ pub(super) fn read(at: At<'_>) -> Option<Entrypoint> {
         publish: s.with("publish", |at| at.one_or_more(|at| at.parse::<PublishPort>())).unwrap_or_default(),
         healthcheck: s.with("healthcheck", healthcheck),
         hook: sub(&mut s, "hook", hook),
-        restart: s.with("restart", |at| at.parse()),
+        restart: s.with("restart", restart),
         sysctls: s.with("sysctls", sysctls).unwrap_or_default(),
     };
     // A key of old specs that means nothing to anyone.
@@ -40,6 +40,11 @@ fn command(s: &mut Section<'_>) -> Vec<String> {
         split_command(&line).map_or_else(|error| at.refuse(error.to_string()), Some)
     });
     cmd.unwrap_or(commands)
+}
+
+/// An empty text is what many old specs have for "none given".
+fn restart(at: At<'_>) -> Option<RestartPolicy> {
+    if at.text()?.is_empty() { None } else { at.parse() }
 }
 
 fn dir(at: At<'_>) -> Option<String> {

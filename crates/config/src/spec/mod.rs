@@ -36,7 +36,7 @@ pub fn parse(name: &str, text: &str) -> Result<Loaded<AppSpec>, InputError> {
     let root = yaml::parse(name, text)?;
     let report = Report::default();
     if root.value == yaml::Value::Null {
-        let message = format!("expected a mapping at {}, got nothing", yaml::place(&root.origin));
+        let message = "expected a mapping, got nothing";
         report.error(&root.origin, "", message);
     }
     let spec = match Section::root(&root, &report) {

@@ -7,5 +7,4 @@ mod node;
 mod parse;
 
 pub use node::{Entry, Node, Value};
-pub(crate) use parse::place;
 pub use parse::{BYTES_MAX, DEPTH_MAX, NODES_MAX, parse};

@@ -223,7 +223,7 @@ fn scalar(text: Cow<'_, str>, style: ScalarStyle, tag: Option<&Tag>) -> Value {
 }
 
 /// `line:column` of a place in the same text.
-pub(crate) fn place(origin: &Origin) -> String {
+fn place(origin: &Origin) -> String {
     match origin {
         Origin::Text { line, column, .. } => format!("{line}:{column}"),
         Origin::Named(name) => name.to_string(),

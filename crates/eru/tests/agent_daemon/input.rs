@@ -47,7 +47,7 @@ fn what_is_wrong_ends_it_with_two_and_with_everything_that_is_wrong() {
             &[],
             &[],
             Some("core: a:1\nhealthchek:\n  interval: 5\n"),
-            &["agent.yaml:2:1: unknown key \"healthchek\" at 2:1; did you mean \"healthcheck\"?"],
+            &["agent.yaml:2:1: unknown key \"healthchek\"; did you mean \"healthcheck\"?"],
         ),
         (&["--runtime", "process"], &[], Some("core: a:1\n"), &["\"process\" is watched by the agent inside `eru up`"]),
         (&["--runtime", "yavirt"], &[], Some("core: a:1\n"), &["\"yavirt\" comes later"]),
