@@ -39,6 +39,42 @@ async fn pods_come_and_go() {
 }
 
 #[tokio::test]
+async fn whoever_names_a_pod_that_is_not_there_is_told_so() {
+    let core = start().await.with_nodes(&["n1"]).await;
+    let client = || core.client.clone();
+    let deploy = || pb::DeployOptions { podname: "q".into(), image: "nginx".into(), ..support::deploy("app", 1) };
+    let nodes = || pb::ListNodesOptions { podname: "q".into(), all: true, ..Default::default() };
+    let pod = || pb::GetPodOptions { name: "q".into() };
+    let images = || vec!["nginx".to_owned()];
+    let networks = pb::ListNetworkOptions { podname: "q".into(), ..Default::default() };
+    let list = pb::ListImageOptions { podname: "q".into(), ..Default::default() };
+    let fetch = pb::CacheImageOptions { podname: "q".into(), images: images(), ..Default::default() };
+    let drop_images = pb::RemoveImageOptions { podname: "q".into(), images: images(), ..Default::default() };
+    let replace = pb::ReplaceOptions { deploy_opt: Some(deploy()), ..Default::default() };
+    let run = pb::RunAndWaitOptions { deploy_options: Some(deploy()), ..Default::default() };
+    for (call, answer) in [
+        ("GetPod", client().get_pod(pod()).await.map(drop)),
+        ("GetPodResource", client().get_pod_resource(pod()).await.map(drop)),
+        ("PodResourceStream", client().pod_resource_stream(pod()).await.map(drop)),
+        ("ListPodNodes", client().list_pod_nodes(nodes()).await.map(drop)),
+        ("PodNodesStream", client().pod_nodes_stream(nodes()).await.map(drop)),
+        ("ListNetworks", client().list_networks(networks).await.map(drop)),
+        ("ListImage", client().list_image(list).await.map(drop)),
+        ("CacheImage", client().cache_image(fetch).await.map(drop)),
+        ("RemoveImage", client().remove_image(drop_images).await.map(drop)),
+        ("CalculateCapacity", client().calculate_capacity(deploy()).await.map(drop)),
+        ("CreateWorkload", client().create_workload(deploy()).await.map(drop)),
+        ("ReplaceWorkload", client().replace_workload(replace).await.map(drop)),
+        ("RunAndWait", client().run_and_wait(tokio_stream::once(run)).await.map(drop)),
+    ] {
+        let status = answer.expect_err(call);
+        let want = (Code::NotFound, "bad `Count` value: key: /pod/info/q");
+        assert_eq!((status.code(), status.message()), want, "{call}");
+    }
+    core.stop().await;
+}
+
+#[tokio::test]
 async fn a_node_is_registered_with_what_its_engine_says() {
     let mut core = start().await.with_nodes(&["n1"]).await;
     let added = core.client.add_node(node("n1")).await.unwrap_err();

@@ -24,9 +24,12 @@ impl Cluster {
     /// For DUMMY what each node could take; otherwise where the instances would go. Writes nothing.
     ///
     /// # Errors
-    /// Why nothing fits, in the words that a deploy would use.
+    /// [`Error::NotFound`] without the pod; why nothing fits, in the words that a deploy would use.
     pub async fn calculate_capacity(&self, request: &DeployRequest) -> Result<Capacity> {
         self.cache.linearizable().await?;
+        if let Some(pod) = &request.filter.pod {
+            self.check_pod(pod).await?;
+        }
         let snapshots: Vec<NodeSnapshot> = self.cache.nodes(None).iter().map(|view| snapshot(view)).collect();
         let nodes: Vec<&NodeSnapshot> = snapshots.iter().collect();
         let strategy = match request.spread {

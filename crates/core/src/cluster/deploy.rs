@@ -42,7 +42,7 @@ impl Cluster {
         let Spread::By(strategy) = request.spread else {
             return Err(Error::Invalid("deploy method not support yet".into()));
         };
-        self.check_pod(&request).await?;
+        self.check_content(&request).await?;
         self.settle_log(&mut request);
         check_size(&request, &self.core_id, &self.instance)?;
         let outcomes_max = match strategy {
@@ -63,15 +63,9 @@ impl Cluster {
     }
 
     /// Refuses a pod that is not there, and a deploy without an image to a pod where every node wants one.
-    async fn check_pod(&self, request: &DeployRequest) -> Result<()> {
+    async fn check_content(&self, request: &DeployRequest) -> Result<()> {
         let Some(pod) = &request.filter.pod else { return Ok(()) };
-        if self.cache.pod(pod).is_none() {
-            // It may have been added a moment ago, through another core.
-            self.cache.linearizable().await?;
-            if self.cache.pod(pod).is_none() {
-                return Err(Error::no_pod(pod));
-            }
-        }
+        self.check_pod(pod).await?;
         if request.content == Content::Command {
             let nodes = self.cache.nodes(Some(pod));
             let mut takers = nodes.iter().filter(|node| node.record.runs_commands).peekable();

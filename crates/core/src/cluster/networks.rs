@@ -82,12 +82,13 @@ impl Cluster {
     /// The networks of the first node of a pod whose engine answers and has some; an empty `driver` is any.
     ///
     /// # Errors
-    /// When the pod has no nodes; when none of them answers, what the last one said.
+    /// [`Error::NotFound`] without the pod; when it has no nodes; when none of them answers, what the last one said.
     pub async fn networks(&self, pod: &PodName, driver: &str) -> Result<Vec<Network>> {
         if !driver.is_empty() {
             key_name("driver", driver)?;
         }
         self.cache.linearizable().await?;
+        self.check_pod(pod).await?;
         let nodes = self.cache.nodes(Some(pod));
         if nodes.is_empty() {
             return Err(Error::Precondition(format!("pod has no nodes: {pod}")));

@@ -32,6 +32,19 @@ impl Cluster {
         }
     }
 
+    /// Refuses a pod that is not there.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; what the store answered.
+    pub(crate) async fn check_pod(&self, name: &PodName) -> Result<()> {
+        if self.cache.pod(name).is_none() {
+            // It may have been added a moment ago, through another core.
+            self.cache.linearizable().await?;
+            self.cache.pod(name).ok_or_else(|| Error::no_pod(name))?;
+        }
+        Ok(())
+    }
+
     /// Removes a pod that has no nodes.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! Images of nodes.
 
 use super::{all, engine, support};
-use eru_api::pb::{CacheImageMessage, CacheImageOptions, ListImageOptions, RemoveImageOptions};
+use eru_api::pb::{AddPodOptions, CacheImageMessage, CacheImageOptions, ListImageOptions, RemoveImageOptions};
 use eru_runtime::fake::Operation;
 use support::{TestCore, start};
 use tonic::{Code, Status};
@@ -105,6 +105,7 @@ async fn what_is_wrong_with_one_node_is_said_of_that_node() {
 #[tokio::test]
 async fn bad_requests_are_refused_in_words() {
     let core = start().await.with_nodes(&["n1"]).await;
+    core.client.clone().add_pod(AddPodOptions { name: "empty".into(), desc: String::new() }).await.unwrap();
     for (bad, code, part) in [
         (CacheImageOptions { podname: String::new(), ..wanted(&["a"]) }, Code::InvalidArgument, "pod name is empty"),
         (wanted(&[]), Code::InvalidArgument, "no image"),
@@ -112,7 +113,11 @@ async fn bad_requests_are_refused_in_words() {
         (CacheImageOptions { step: -1, ..wanted(&["a"]) }, Code::InvalidArgument, "step must be"),
         (CacheImageOptions { nodenames: vec!["x/y".into()], ..wanted(&["a"]) }, Code::InvalidArgument, "node name"),
         (CacheImageOptions { nodenames: vec!["no".into()], ..wanted(&["a"]) }, Code::NotFound, "/node/no"),
-        (CacheImageOptions { podname: "q".into(), ..wanted(&["a"]) }, Code::FailedPrecondition, "pod has no nodes: q"),
+        (
+            CacheImageOptions { podname: "empty".into(), ..wanted(&["a"]) },
+            Code::FailedPrecondition,
+            "pod has no nodes: empty",
+        ),
     ] {
         let status = cache(&core, bad).await.unwrap_err();
         assert!(status.code() == code && status.message().contains(part), "{status:?} lacks {part}");

@@ -66,6 +66,9 @@ impl Cluster {
     pub(super) async fn chosen(&self, choice: &NodeChoice) -> Result<Vec<Arc<NodeView>>> {
         self.cache.linearizable().await?;
         let all: Vec<Arc<NodeView>> = if choice.names.is_empty() {
+            if let Some(pod) = &choice.pod {
+                self.check_pod(pod).await?;
+            }
             let nodes = self.cache.nodes(choice.pod.as_ref());
             nodes.into_iter().filter(|node| !node.record.bypass).collect()
         } else {

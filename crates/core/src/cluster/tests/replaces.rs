@@ -4,10 +4,15 @@ use super::{
     crashes::{settle, stop_at},
     rig::*,
 };
-use crate::{cluster::Cluster, fault::POINTS, record::PlacementState, recovery};
+use crate::{
+    cluster::{Cluster, Error, replace::ReplaceRequest},
+    fault::POINTS,
+    record::PlacementState,
+    recovery,
+};
 use eru_api::pb;
 use eru_runtime::{Runtime, State, fake::Operation};
-use eru_types::{EngineId, NodeName};
+use eru_types::{EngineId, NodeName, PodName};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 fn used(cluster: &Cluster) -> u64 {
@@ -56,6 +61,9 @@ async fn what_cannot_be_replaced_is_left_as_it_is() {
     assert_eq!((outcome.error.as_str(), outcome.remove.error.as_str()), ("not fit labels", "not fit labels"));
     assert!(outcome.create.is_none());
     let elsewhere = pb::DeployOptions { podname: "q".into(), ..options(1) };
+    let unknown = ReplaceRequest::from_pb(&replacement(&ids, &elsewhere)).unwrap();
+    assert!(matches!(cluster.replace(unknown).await, Err(Error::NotFound(_))), "there is no pod q yet");
+    cluster.add_pod(PodName::new("q").unwrap(), String::new()).await.unwrap();
     assert!(replace(&cluster, &replacement(&ids, &elsewhere)).await.is_empty(), "another pod's are left out");
     let outcome = replace(&cluster, &replacement(&["nope".into()], &options(1))).await.remove(0);
     assert_eq!(outcome.error, "bad `Count` value: key: /workloads/nope");
