@@ -113,7 +113,7 @@ mod tests {
     #[test]
     fn which_endpoints_may_want_certificates() {
         assert!(super::takes_default_files("tcp://10.0.0.1:2376"));
-        for no in ["tcp://10.0.0.1:2375", "unix:///var/run/docker.sock", "fake://a", "process://"] {
+        for no in ["tcp://10.0.0.1:2375", "unix:///var/run/docker.sock", "fake://a", "process://local"] {
             assert!(!super::takes_default_files(no), "{no}");
         }
     }

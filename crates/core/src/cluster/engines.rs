@@ -15,8 +15,8 @@ use parking_lot::Mutex;
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// The scheme of the plain commands of this machine.
-pub const PROCESS_SCHEME: &str = "process://";
+/// The endpoint of the plain commands of this machine. It has no other: a machine under two names would be counted twice.
+pub const PROCESS_ENDPOINT: &str = "process://local";
 /// The network of a container that names none, when the configuration says nothing: the machine's own, as in the original.
 const NETWORK_MODE: &str = "host";
 
@@ -154,7 +154,7 @@ impl Engines {
     pub fn reachable(&self) -> String {
         let mut schemes = vec!["unix:///PATH".to_owned(), "tcp://HOST:PORT".to_owned()];
         if self.process.is_some() {
-            schemes.push(PROCESS_SCHEME.to_owned());
+            schemes.push(PROCESS_ENDPOINT.to_owned());
         }
         if self.fakes.is_some() {
             schemes.push(format!("{}NAME", FakeOptions::SCHEME));
@@ -213,7 +213,11 @@ impl Engines {
         };
         match (scheme, &self.process, &self.fakes) {
             ("unix" | "tcp", _, _) => Ok(Reach::Docker),
-            ("process", Some(process), _) => Ok(Reach::Process(process)),
+            ("process", Some(process), _) if endpoint == PROCESS_ENDPOINT => Ok(Reach::Process(process)),
+            ("process", Some(_), _) => Err(Error::Invalid(format!(
+                "endpoint \"{}\": the plain commands of this machine are at {PROCESS_ENDPOINT}",
+                excerpt(endpoint)
+            ))),
             ("fake", _, Some(fakes)) => Ok(Reach::Fake(fakes)),
             ("process", None, _) => Err(Error::Precondition(format!(
                 "endpoint \"{}\": this core does not run plain commands; `eru up` does. It reaches {}",

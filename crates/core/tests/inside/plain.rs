@@ -59,10 +59,45 @@ impl Runtime for Plain {
 }
 
 #[tokio::test]
+async fn this_machine_is_one_node_under_one_endpoint() {
+    let plain = Arc::new(Plain(Fake::new(FakeOptions::new(NodeName::new("n1").unwrap()))));
+    let mut core = start_with(|options| options.process = Some(plain)).await.with_nodes(&["n0"]).await;
+    let local = |name: &str| pb::AddNodeOptions { endpoint: "process://local".into(), ..support::node(name) };
+    for endpoint in ["process://", "process://other", "process://local/", "process://LOCAL"] {
+        let refused = core.client.add_node(pb::AddNodeOptions { endpoint: endpoint.into(), ..local("n1") }).await;
+        let refused = refused.unwrap_err();
+        let text = format!("endpoint \"{endpoint}\": the plain commands of this machine are at process://local");
+        assert_eq!((refused.code(), refused.message()), (Code::InvalidArgument, text.as_str()));
+    }
+    core.client.add_node(local("n1")).await.unwrap();
+    let again = "this machine's plain commands are node n1 already; use that one, or remove it first";
+    let second = core.client.add_node(local("n2")).await.unwrap_err();
+    assert_eq!((second.code(), second.message()), (Code::FailedPrecondition, format!("node n2: {again}").as_str()));
+    let set = |name: &str| {
+        let endpoint = "process://local".to_owned();
+        pb::SetNodeOptions { nodename: name.into(), endpoint, ..Default::default() }
+    };
+    let moved = core.client.set_node(set("n0")).await.unwrap_err();
+    assert_eq!((moved.code(), moved.message()), (Code::FailedPrecondition, format!("node n0: {again}").as_str()));
+    core.client.set_node(set("n1")).await.unwrap();
+    core.client.remove_node(pb::RemoveNodeOptions { nodename: "n1".into() }).await.unwrap();
+    let add = |name: &str| {
+        let (mut client, node) = (core.client.clone(), local(name));
+        async move { client.add_node(node).await }
+    };
+    let added = futures::future::join_all([add("n2"), add("n3")]).await;
+    assert_eq!(added.iter().filter(|added| added.is_ok()).count(), 1, "of two at once one is added: {added:?}");
+    core.stop().await;
+}
+
+#[tokio::test]
 async fn what_a_kind_cannot_do_is_said_by_name() {
     let plain = Arc::new(Plain(Fake::new(FakeOptions::new(NodeName::new("n1").unwrap()))));
     let mut core = start_with(|options| options.process = Some(plain)).await.with_nodes(&[]).await;
-    core.client.add_node(pb::AddNodeOptions { endpoint: "process://".into(), ..support::node("n1") }).await.unwrap();
+    core.client
+        .add_node(pb::AddNodeOptions { endpoint: "process://local".into(), ..support::node("n1") })
+        .await
+        .unwrap();
     let id = core.deployed(deploy("app", 1)).await.remove(0);
     let mut client = core.client.clone();
     let exec = pb::ExecuteWorkloadOptions { workload_id: id.clone(), commands: vec!["x".into()], ..Default::default() };

@@ -101,6 +101,7 @@ impl Cluster {
             return Err(Error::Exists("Key exists".into()));
         }
         let (kind, info) = self.ask_new(&new).await?;
+        let _turn = self.check_alone(&name, kind).await?;
         let record = new.record(kind, &info, self.settings.share, now_ms());
         let value = record::encode(&Versioned::new(record.clone()));
         let size = value.len();

@@ -4,7 +4,8 @@ use crate::{
     cache::{NodeState, NodeView},
     cluster::{
         Cluster, Error, Result,
-        engines::{Address, Engine},
+        engines::{Address, Engine, PROCESS_ENDPOINT},
+        locks::Held,
     },
     record::NodeRecord,
 };
@@ -43,6 +44,24 @@ impl Cluster {
         match tokio::time::timeout(patience, question).await {
             Ok(answer) => Ok(answer?),
             Err(_) => Err(Error::Unavailable(format!("engine of node \"{node}\" did not answer in {patience:?}"))),
+        }
+    }
+
+    /// Refuses a second node of plain commands: both would be this machine, which has its cores and memory once. What it
+    /// answers is to be held until the node is written, or two of them at once would not see each other.
+    pub(super) async fn check_alone(&self, node: &NodeName, kind: RuntimeKind) -> Result<Option<Held>> {
+        if kind != RuntimeKind::Process {
+            return Ok(None);
+        }
+        let turn = self.tasks.locks.acquire(PROCESS_ENDPOINT).await;
+        self.cache.linearizable().await?;
+        let others = self.cache.nodes(None);
+        match others.iter().find(|other| other.name() != node && other.record.runtime == kind.as_str()) {
+            None => Ok(Some(turn)),
+            Some(other) => Err(Error::Precondition(format!(
+                "node {node}: this machine's plain commands are node {} already; use that one, or remove it first",
+                other.name()
+            ))),
         }
     }
 

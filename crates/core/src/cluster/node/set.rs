@@ -31,6 +31,7 @@ impl Cluster {
             let Some(node) = node else { return Err(Error::no_node(name)) };
             let mut guards = vec![Guard::ModRevision(keys::node(name), node.mod_revision)];
             let mut then = Vec::new();
+            let mut _turn = None;
             if change.touches_record() {
                 if change.has_deltas() {
                     // The sums below are those of this version; a commit after it fails the guard.
@@ -44,6 +45,7 @@ impl Cluster {
                 if change.moves_engine() {
                     // Not opened before the change is made: opening makes simulated engines, and turns their knobs.
                     let kind = self.engines.kind(&record.record)?;
+                    _turn = self.check_alone(name, kind).await?;
                     record.runtime = kind.as_str().to_owned();
                     record.runs_images = kind.runs_images();
                     record.runs_commands = kind.runs_commands();
