@@ -1,6 +1,11 @@
 //! Starting, stopping and restarting workloads that are there.
 
-use super::{Cluster, Error, Result, fence::Owner, hook::Hooks, workload::distinct};
+use super::{
+    Cluster, Error, Result,
+    fence::Owner,
+    hook::{Hooks, Output, OutputRoom},
+    workload::distinct,
+};
 use crate::record::PlacementState;
 use eru_api::pb;
 use futures::{StreamExt, stream};
@@ -76,15 +81,15 @@ impl Cluster {
         let (cluster, request) = (self.clone(), Arc::new(request));
         let at_a_time = self.settings.max_concurrency.max(1);
         self.tasks.spawn(async move {
+            let room = OutputRoom::default();
             let one = |id: String| {
-                let (cluster, request) = (cluster.clone(), request.clone());
+                let (cluster, request, mut output) = (cluster.clone(), request.clone(), Output::new(&room));
                 async move {
-                    let mut hook = Vec::new();
-                    let error = match cluster.control_one(&id, &request, &mut hook).await {
+                    let error = match cluster.control_one(&id, &request, &mut output).await {
                         Ok(()) => String::new(),
                         Err(error) => error.to_string(),
                     };
-                    ControlOutcome { id, hook, error }
+                    ControlOutcome { id, hook: output.into_bytes(), error }
                 }
             };
             let mut done = stream::iter(request.ids.clone()).map(one).buffer_unordered(at_a_time);
@@ -96,7 +101,7 @@ impl Cluster {
         Ok(receiver)
     }
 
-    async fn control_one(&self, id: &str, request: &ControlRequest, output: &mut Vec<u8>) -> Result<()> {
+    async fn control_one(&self, id: &str, request: &ControlRequest, output: &mut Output) -> Result<()> {
         let control = request.control.ok_or_else(|| Error::Invalid("Unknown control type".into()))?;
         let (current, _held) = self.hold_workload(id).await?;
         current.check_owner(request.owner.as_ref())?;

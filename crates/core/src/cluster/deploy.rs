@@ -6,6 +6,7 @@
 use super::{
     Cluster, DeployOutcome, Error, Result,
     execute::Supplies,
+    hook::OutputRoom,
     needs,
     planner::{Answer, Job, Planned},
     request::{DeployRequest, Spread},
@@ -202,13 +203,14 @@ impl Deploy {
         let mut room = self.room;
         drop(room.split(room.num_permits().saturating_sub(planned.len())));
         let room = Arc::new(room);
+        let output = OutputRoom::default();
         let mut by_node: BTreeMap<NodeName, Vec<Planned>> = BTreeMap::new();
         for planned in planned {
             by_node.entry(planned.placement.node.clone()).or_default().push(planned);
         }
         for planned in by_node.into_values() {
             let (cluster, outcomes, room) = (self.cluster.clone(), self.outcomes.clone(), room.clone());
-            let supplies = Supplies::new(self.request.files.clone());
+            let supplies = Supplies::new(self.request.files.clone(), output.clone());
             self.cluster.tasks.go_on(async move {
                 // Twice as many as the engine takes: while half of them are in the engine the others are in the store.
                 let at_a_time = cluster.settings.max_concurrency.max(1) * 2;

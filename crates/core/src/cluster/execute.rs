@@ -14,8 +14,14 @@
 //! in one transaction. If the engine does not answer, `removing` stays, and recovery goes on when it does.
 
 use super::{
-    Cluster, DeployOutcome, Error, Result, create::create_request, engines::Engine, hook::Hooks, needs,
-    planner::Planned, read::read, writer::Write,
+    Cluster, DeployOutcome, Error, Result,
+    create::create_request,
+    engines::Engine,
+    hook::{Hooks, Output, OutputRoom},
+    needs,
+    planner::Planned,
+    read::read,
+    writer::Write,
 };
 use crate::{
     keys,
@@ -59,18 +65,20 @@ impl From<TakenOver> for Error {
     }
 }
 
-/// What instances of one deploy on one node share, besides what their placements say.
+/// What instances of one request on one node share, besides what their placements say.
 #[derive(Default)]
 pub(crate) struct Supplies {
     /// Files that each of them gets.
     pub(crate) files: Arc<[SentFile]>,
+    /// What their hooks may say.
+    output: OutputRoom,
     /// Whether the node has the image, found out once; or why not.
     image: OnceCell<Result<(), Arc<Error>>>,
 }
 
 impl Supplies {
-    pub(crate) fn new(files: Arc<[SentFile]>) -> Self {
-        Self { files, image: OnceCell::new() }
+    pub(crate) fn new(files: Arc<[SentFile]>, output: OutputRoom) -> Self {
+        Self { files, output, image: OnceCell::new() }
     }
 }
 
@@ -87,9 +95,9 @@ impl Cluster {
 
     /// What is done with a placement that is written, by whoever holds its lock.
     pub(crate) async fn make_or_undo(self: &Arc<Self>, current: &mut Current, supplies: &Supplies) -> DeployOutcome {
-        let mut hook = Vec::new();
-        let made = self.make(current, supplies, &mut hook).await;
-        let mut outcome = DeployOutcome { hook, ..DeployOutcome::of(&current.placement) };
+        let mut output = Output::new(&supplies.output);
+        let made = self.make(current, supplies, &mut output).await;
+        let mut outcome = DeployOutcome { hook: output.into_bytes(), ..DeployOutcome::of(&current.placement) };
         match made {
             Ok(publish) => {
                 outcome.publish = publish;
@@ -112,7 +120,7 @@ impl Cluster {
         self: &Arc<Self>,
         current: &mut Current,
         supplies: &Supplies,
-        hook: &mut Vec<u8>,
+        output: &mut Output,
     ) -> Result<BTreeMap<String, String>> {
         let placement = &current.placement;
         let view = self.cache.node(&placement.node).ok_or_else(|| Error::no_node(&placement.node))?;
@@ -142,7 +150,7 @@ impl Cluster {
         self.fault("deploy.files_put").await;
         self.note_created(current, id).await?;
         self.fault("deploy.created").await;
-        self.start_created(&engine, current, hook).await
+        self.start_created(&engine, current, output).await
     }
 
     /// Writes that the engine has it, with the index from its id.
@@ -156,12 +164,12 @@ impl Cluster {
         self.advance(current, next, vec![index]).await
     }
 
-    /// Starts what was created, runs its hooks, and writes that it runs. What the hooks say is added to `hook`.
+    /// Starts what was created, runs its hooks, and writes that it runs. What the hooks say is added to `output`.
     pub(crate) async fn start_created(
         &self,
         engine: &Engine,
         current: &mut Current,
-        hook: &mut Vec<u8>,
+        output: &mut Output,
     ) -> Result<BTreeMap<String, String>> {
         let id = current.placement.engine_id.clone();
         let id = id.ok_or_else(|| Error::Internal(format!("{} is created without an id", current.placement.name)))?;
@@ -174,7 +182,7 @@ impl Cluster {
         let hooks = &current.placement.spec.hook;
         for (what, commands) in [("after_create", &hooks.after_create), ("after_start", &hooks.after_start)] {
             let hooks = Hooks { what, commands, force: hooks.force };
-            self.run_hooks(engine, &current.placement, &id, hooks, hook).await?;
+            self.run_hooks(engine, &current.placement, &id, hooks, output).await?;
         }
         self.fault("deploy.hooks_run").await;
         self.note_running(current).await?;

@@ -51,6 +51,7 @@ pub use tasks::{Tasks, TasksOptions};
 
 pub(crate) use clock::now_ms;
 pub(crate) use execute::Current;
+pub(crate) use hook::Output;
 pub(crate) use remove::is_silence;
 
 use crate::cache::Cache;

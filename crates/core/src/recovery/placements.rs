@@ -3,7 +3,7 @@
 use super::RecoveryOptions;
 use crate::{
     cache::WorkloadView,
-    cluster::{Cluster, Current, Error, Result, is_silence},
+    cluster::{Cluster, Current, Error, Output, Result, is_silence},
     record::PlacementState,
 };
 use eru_types::NodeName;
@@ -118,7 +118,7 @@ async fn finish(cluster: &Cluster, mut current: Current) -> Result<bool> {
     let node = current.placement.node.clone();
     let engine = cluster.engine_of(&node)?;
     // Whom the hooks had told is gone.
-    match cluster.start_created(&engine, &mut current, &mut Vec::new()).await {
+    match cluster.start_created(&engine, &mut current, &mut Output::default()).await {
         Ok(_) => {
             tracing::info!(workload = %current.placement.name, node = %node, "finished what a dead core had begun");
             Ok(true)

@@ -3,7 +3,10 @@
 use super::ReplaceRequest;
 use crate::{
     cache::WorkloadFilter,
-    cluster::{Cluster, DeployOutcome, DeployRequest, Error, Result, deploy::check_size, remove::RemoveOutcome},
+    cluster::{
+        Cluster, DeployOutcome, DeployRequest, Error, Result, deploy::check_size, hook::OutputRoom,
+        remove::RemoveOutcome,
+    },
     record::PlacementState,
 };
 use futures::{StreamExt, stream};
@@ -56,9 +59,10 @@ impl Cluster {
             if !goes_on {
                 return;
             }
+            let output = OutputRoom::default();
             let one = |(seq, id): (usize, String)| {
-                let (cluster, request) = (cluster.clone(), request.clone());
-                async move { cluster.replace_one(&id, seq, &request).await }
+                let (cluster, request, output) = (cluster.clone(), request.clone(), output.clone());
+                async move { cluster.replace_one(&id, seq, &request, &output).await }
             };
             let ids = request.ids.clone().into_iter().enumerate();
             let mut done = stream::iter(ids).map(one).buffer_unordered(at_a_time as usize);

@@ -8,7 +8,7 @@ use crate::{
         engines::Engine,
         execute::{Current, Supplies},
         files::COPIED_BYTES_MAX,
-        hook::Hooks,
+        hook::{Hooks, Output, OutputRoom},
         needs,
         pool::Kept,
         remove::RemoveOutcome,
@@ -31,6 +31,7 @@ impl Cluster {
         id: &str,
         seq: usize,
         request: &ReplaceRequest,
+        room: &OutputRoom,
     ) -> Option<ReplaceOutcome> {
         let mut outcome = ReplaceOutcome {
             create: None,
@@ -44,7 +45,7 @@ impl Cluster {
                 if request.deploy.filter.pod.as_ref().is_some_and(|pod| *pod != old.placement.pod) {
                     return None;
                 }
-                let replaced = self.replace_held(old, seq, request, &mut outcome).await;
+                let replaced = self.replace_held(old, seq, request, room, &mut outcome).await;
                 drop(held);
                 replaced
             }
@@ -62,6 +63,7 @@ impl Cluster {
         mut old: Current,
         seq: usize,
         request: &ReplaceRequest,
+        room: &OutputRoom,
         outcome: &mut ReplaceOutcome,
     ) -> Result<()> {
         let node = self.cache.node(&old.placement.node).ok_or_else(|| Error::no_node(&old.placement.node))?;
@@ -83,15 +85,17 @@ impl Cluster {
         let ran = before.state == State::Running;
         let mut new = self.plan_replacement(&mut old, name, seq, &deploy, ran).await?;
         self.fault("replace.planned").await;
-        if let Err(error) =
-            self.stop_old(&engine, &old.placement, &id, ran && !deploy.ignores_hook, &mut outcome.hook).await
-        {
+        let mut output = Output::new(room);
+        let with_hooks = ran && !deploy.ignores_hook;
+        let stopped = self.stop_old(&engine, &old.placement, &id, with_hooks, &mut output).await;
+        outcome.hook = output.into_bytes();
+        if let Err(error) = stopped {
             // Of the new one there is only the plan.
             self.undo(new).await?;
             return Err(error);
         }
         self.fault("replace.stopped").await;
-        let supplies = Supplies::new(files.into());
+        let supplies = Supplies::new(files.into(), room.clone());
         let made = self.make_or_undo(&mut new, &supplies).await;
         drop((supplies, kept));
         let failed = made.error.clone();
@@ -164,7 +168,7 @@ impl Cluster {
         placement: &Placement,
         id: &EngineId,
         with_hooks: bool,
-        output: &mut Vec<u8>,
+        output: &mut Output,
     ) -> Result<()> {
         if with_hooks {
             let hook = &placement.spec.hook;

@@ -81,12 +81,48 @@ async fn a_failure_ends_it_only_when_the_spec_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_output_of_many_is_cut_as_a_whole() {
+    const COUNT: usize = 200;
+    let world = World::new();
+    let cluster = world.core("c1").await;
+    nodes(&cluster, 2, 100 * GIB).await;
+    // How many bytes are kept in all, and of how many workloads not all.
+    let told = |hooks: &[Vec<u8>]| {
+        let end = b"[cut: of all hooks of one request at most 8388608 bytes are kept]\n";
+        let kept = hooks.iter().map(|hook| match hook.strip_suffix(end) {
+            Some(kept) => kept.strip_suffix(b"\n").unwrap_or(kept).len(),
+            None => hook.len(),
+        });
+        (kept.sum::<usize>(), hooks.iter().filter(|hook| hook.ends_with(end)).count())
+    };
+    let saying = ["eru-fake bytes:60000"];
+    let wanted = pb::DeployOptions { count: COUNT as i32, ..with_hooks(&saying, &saying, true) };
+    let outcomes = deploy(&cluster, &wanted).await;
+    assert_eq!(succeeded(&outcomes).len(), COUNT, "what is not kept fails nothing");
+    let hooks: Vec<Vec<u8>> = outcomes.iter().map(|outcome| outcome.hook.clone()).collect();
+    let (kept, cut) = told(&hooks);
+    assert!(kept == 8 << 20 && cut >= COUNT - kept / 60_000, "{kept} bytes, {cut} cut");
+    let request = ControlRequest { ids: succeeded(&outcomes), control: Some(Control::Stop), force: false, owner: None };
+    let mut stopped = cluster.control(request).await.unwrap();
+    let mut hooks = Vec::new();
+    while let Some(outcome) = within(stopped.recv()).await {
+        assert_eq!(outcome.error, "");
+        hooks.push(outcome.hook);
+    }
+    let (kept, cut) = told(&hooks);
+    assert!(kept == 8 << 20 && cut >= COUNT - kept / 60_000, "{kept} bytes, {cut} cut");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn very_much_output_is_cut() {
     let world = World::new();
     let cluster = world.core("c1").await;
     nodes(&cluster, 1, 64 * GIB).await;
     let outcome = deploy(&cluster, &with_hooks(&["eru-fake bytes:1000000"], &[], true)).await.remove(0);
-    assert_eq!((outcome.error.as_str(), outcome.hook.len()), ("", 64 * 1024));
+    assert_eq!(outcome.error, "");
+    let (kept, said) = outcome.hook.split_at(64 * 1024);
+    assert!(kept.iter().enumerate().all(|(i, byte)| i % 251 == usize::from(*byte)));
+    assert_eq!(text(said), "\n[cut: of the hooks of one workload at most 65536 bytes are kept]\n");
     world.engine("n0").fail_next(Operation::Exec, 1);
     let outcome = deploy(&cluster, &with_hooks(&["eru-fake"], &[], true)).await.remove(0);
     assert!(outcome.error.contains("exec"), "{outcome:?}");
