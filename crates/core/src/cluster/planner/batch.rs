@@ -2,27 +2,21 @@
 
 use super::{
     Parts,
-    check::check,
     commit::{Outcome, commit, fail_all},
     job::{Answer, Item, Job, Planned, Work},
     losses,
     pack::{At, Chunk, pack},
-    snapshots::{Basis, Board, Snapshots},
+    snapshots::{Basis, Snapshots},
 };
 use crate::{
-    cluster::{Error, clock::now_ms, locks::Held, read::read, writer::copy},
+    cluster::{Error, read::read, writer::copy},
     keys,
-    record::{self, OpRecord, Placement, PlacementState, Versioned},
+    record::{self, OpRecord},
 };
 use eru_kv::{Revision, limits};
-use eru_scheduler::{NodeSnapshot, Plan, Strategy};
-use eru_types::{
-    Allotment, Ident, NodeName, WorkloadName,
-    labels::{COREID, ERU, NODENAME},
-    limits::DEPLOY_COUNT_MAX,
-};
+use eru_types::NodeName;
 use futures::{StreamExt, stream};
-use rand::{Rng, SeedableRng, distr::Alphabetic, rngs::StdRng};
+use rand::{Rng, SeedableRng, rngs::StdRng};
 use std::{
     collections::{HashMap, HashSet},
     time::Duration,
@@ -32,15 +26,13 @@ use std::{
 const COMMITS_MAX: usize = 8;
 /// How long the cache may take to bring what was committed.
 const CACHE_PATIENCE: Duration = Duration::from_secs(5);
-/// Letters that make a workload's name unique.
-const IDENT_LEN: usize = 6;
 
 /// What plans for nodes are based on, as of the last round.
 type Bases = HashMap<NodeName, Basis>;
 
 pub(super) struct Planner {
-    parts: Parts,
-    rng: StdRng,
+    pub(super) parts: Parts,
+    pub(super) rng: StdRng,
     snapshots: Snapshots,
     /// The newest revision that a plan must know of.
     seen: Revision,
@@ -127,104 +119,6 @@ impl Planner {
         }
     }
 
-    /// Plans what is open of one deploy.
-    fn plan(&mut self, work: &mut Work, board: &mut Board) {
-        if work.end.is_some() || work.open.as_ref().is_some_and(Vec::is_empty) {
-            return;
-        }
-        if work.open.is_none() && work.job.gone.is_cancelled() {
-            work.end = Some(Ok(Answer::Dropped));
-            return;
-        }
-        let request = work.scheduler_request(&self.parts.share);
-        let snapshots = board.seats.iter().map(|seat| &*seat.snapshot);
-        let nodes: Vec<&NodeSnapshot> = snapshots.filter(|node| work.may_use(&node.name)).collect();
-        let plan = match eru_scheduler::plan(&nodes, &request) {
-            Ok(plan) => plan,
-            Err(refusal) => {
-                match work.open.replace(Vec::new()) {
-                    None => work.end = Some(Ok(Answer::Refused(refusal))),
-                    Some(open) => work.failed.extend(std::iter::repeat_n(refusal.to_string(), open.len())),
-                }
-                return;
-            }
-        };
-        // Before the check, whose work grows with the instances.
-        if plan.count() > u64::from(DEPLOY_COUNT_MAX) {
-            let text = format!("count: this would make {} instances (at most {DEPLOY_COUNT_MAX})", plan.count());
-            return work.fail(Error::Invalid(text));
-        }
-        if let Err(fault) = check(&plan, board, &request) {
-            return work.fail(fault);
-        }
-        let total = u32::try_from(plan.count()).expect("it was compared with the maximum");
-        if work.open.is_none() && !work.job.request.op_id.is_empty() {
-            work.op = Some(op_value(&work.job, total));
-        }
-        let open = work.open.take().unwrap_or_else(|| (0..total).collect());
-        work.lost_on.clear();
-        self.place(work, &plan, open, board);
-    }
-
-    /// Makes the placements of a plan. Of instances beyond it, planned again, those of FILL are not needed any more, and
-    /// those of EACH have lost their node.
-    fn place(&mut self, work: &mut Work, plan: &Plan, open: Vec<u32>, board: &mut Board) {
-        let now = now_ms();
-        let each = plan.assignments.iter().flat_map(|a| plan.allotments(a).into_iter().map(|held| (&a.node, held)));
-        let mut open = open.into_iter();
-        for ((node, allotment), seq) in each.zip(&mut open) {
-            let pod = board.get(node).expect("a plan names nodes of the board").snapshot.pod.clone();
-            let (name, held) = self.name(&work.job);
-            let request = &work.job.request;
-            let mut spec = request.spec.clone();
-            spec.labels.set(ERU, "1");
-            spec.labels.set(NODENAME, node.as_str());
-            spec.labels.set(COREID, self.parts.core_id.as_str());
-            let placement = Versioned::new(Placement {
-                name,
-                pod,
-                node: node.clone(),
-                state: PlacementState::Planned,
-                resources: plan.demand.resources,
-                allotment: Allotment::clone(&allotment),
-                spec,
-                engine_id: None,
-                core: self.parts.instance.clone(),
-                op_id: request.op_id.clone(),
-                seq,
-                owner: request.owner.as_ref().map(|owner| owner.name.clone()).unwrap_or_default(),
-                created_at_ms: now,
-                replaces: None,
-                successor: None,
-            });
-            board.take(&placement);
-            let key = keys::placement(node, &placement.name);
-            work.items.push(Item { key, value: record::encode(&placement), placement, held });
-        }
-        if work.job.strategy == Strategy::Each {
-            let text = || "not enough resource: the node that it was planned for may not be used any more, or is full";
-            work.failed.extend(open.map(|_| text().to_owned()));
-        }
-        work.open = Some(Vec::new());
-    }
-
-    /// A name that nobody has, with its lock.
-    fn name(&mut self, job: &Job) -> (WorkloadName, Held) {
-        loop {
-            let ident: String = (&mut self.rng).sample_iter(Alphabetic).take(IDENT_LEN).map(char::from).collect();
-            let name = WorkloadName {
-                app: job.request.app.clone(),
-                entrypoint: job.request.entrypoint.clone(),
-                ident: Ident::new(ident).expect("six letters are an ident"),
-            };
-            if self.parts.cache.workload_by_name(&name).is_none()
-                && let Some(held) = self.parts.locks.try_acquire(name.to_string())
-            {
-                return (name, held);
-            }
-        }
-    }
-
     async fn commit(&self, works: &[Work], chunks: Vec<Chunk>) -> Vec<(Chunk, Outcome)> {
         let kv = &*self.parts.kv;
         let commits = chunks.into_iter().map(|chunk| {
@@ -294,9 +188,7 @@ fn reopen(work: &mut Work, changed: impl Fn(&NodeName) -> bool) {
     work.items = kept;
     for item in lost {
         work.open.get_or_insert_default().push(item.placement.seq);
-        if !work.lost_on.contains(&item.placement.node) {
-            work.lost_on.push(item.placement.node.clone());
-        }
+        work.lost_on.entry(item.placement.node.clone()).or_default().push(item.placement.seq);
     }
 }
 
@@ -313,14 +205,4 @@ fn take_out(works: &mut [Work], committed: &HashMap<At, Revision>) {
             }
         }
     }
-}
-
-fn op_value(job: &Job, count: u32) -> bytes::Bytes {
-    record::encode(&Versioned::new(OpRecord {
-        digest: job.request.digest.clone(),
-        app: job.request.app.clone(),
-        entrypoint: job.request.entrypoint.clone(),
-        count,
-        created_at_ms: now_ms(),
-    }))
 }

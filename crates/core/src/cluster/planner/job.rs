@@ -8,7 +8,7 @@ use bytes::Bytes;
 use eru_kv::{Guard, Revision};
 use eru_scheduler::{Refusal, Request, Share, Strategy};
 use eru_types::NodeName;
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
@@ -64,8 +64,8 @@ pub(super) struct Work {
     pub(super) claimed: bool,
     /// Numbers of the instances that are to be planned (again); `None` = nothing was planned yet.
     pub(super) open: Option<Vec<u32>>,
-    /// The nodes that instances of EACH and FILL were lost on: these strategies are repeated for them only.
-    pub(super) lost_on: Vec<NodeName>,
+    /// The same by the nodes that they were lost on.
+    pub(super) lost_on: BTreeMap<NodeName, Vec<u32>>,
     /// Planned, not committed.
     pub(super) items: Vec<Item>,
     /// Committed.
@@ -85,7 +85,7 @@ impl Work {
             op: None,
             claimed: false,
             open: None,
-            lost_on: Vec::new(),
+            lost_on: BTreeMap::new(),
             items: Vec::new(),
             planned: Vec::new(),
             failed: Vec::new(),
@@ -111,18 +111,10 @@ impl Work {
         }
     }
 
-    /// Whether instances that are open may go to a node: those of EACH and FILL only to the nodes that they were lost on.
-    pub(super) fn may_use(&self, node: &NodeName) -> bool {
-        match self.job.strategy {
-            Strategy::Each | Strategy::Fill => self.open.is_none() || self.lost_on.contains(node),
-            Strategy::Auto | Strategy::Global | Strategy::Drained => true,
-        }
-    }
-
-    /// What the scheduler is asked for the instances that are open.
-    pub(super) fn scheduler_request(&self, share: &Share) -> Request {
+    /// What the scheduler is asked at first.
+    pub(super) fn request(&self, share: &Share) -> Request {
         let request = &self.job.request;
-        let mut asked = Request {
+        Request {
             app: request.app.clone(),
             entrypoint: request.entrypoint.clone(),
             filter: request.filter.clone(),
@@ -134,18 +126,19 @@ impl Work {
             strategy: self.job.strategy,
             spread_label: request.spread_label.clone(),
             node_max: request.node_max,
-        };
-        if let Some(open) = &self.open {
-            match self.job.strategy {
-                Strategy::Auto | Strategy::Global | Strategy::Drained => {
-                    asked.count = u32::try_from(open.len()).expect("a deploy has at most ten thousand instances");
-                }
-                Strategy::Each | Strategy::Fill => {
-                    // Of named nodes those; others are left out by `may_use`, and must be ready as at first.
-                    asked.filter.includes.retain(|node| self.lost_on.contains(node));
-                    asked.nodes_limit = 0;
-                }
-            }
+        }
+    }
+
+    /// What the scheduler is asked for `open` instances that are planned again, those of EACH and FILL on their node.
+    pub(super) fn request_again(&self, share: &Share, on: Option<&NodeName>, open: usize) -> Request {
+        let mut asked = self.request(share);
+        if let Some(on) = on {
+            // A node that was named is taken as it is, others must be ready as at first.
+            asked.filter.includes.retain(|node| node == on);
+            asked.nodes_limit = 0;
+        }
+        if self.job.strategy != Strategy::Fill {
+            asked.count = u32::try_from(open).expect("a deploy has at most ten thousand instances");
         }
         asked
     }

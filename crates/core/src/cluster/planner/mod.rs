@@ -21,6 +21,7 @@ mod commit;
 mod job;
 mod losses;
 mod pack;
+mod place;
 mod snapshots;
 
 pub(crate) use job::{Answer, Job, Planned};

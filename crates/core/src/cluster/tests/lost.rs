@@ -13,17 +13,28 @@ use eru_types::{EngineId, NodeName};
 use parking_lot::Mutex;
 use std::{
     collections::BTreeSet,
-    sync::{Arc, atomic::Ordering, mpsc},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+        mpsc,
+    },
     time::Duration,
 };
 
 /// Lets the first who comes to `point` wait there until the sender is used; the receiver tells when somebody has come.
 fn pause_at(point: &'static str) -> (Faults, tokio::sync::mpsc::Receiver<()>, mpsc::Sender<()>) {
+    pause_at_visit(point, 1)
+}
+
+/// The same for the one who comes as number `visit`.
+fn pause_at_visit(point: &'static str, visit: u32) -> (Faults, tokio::sync::mpsc::Receiver<()>, mpsc::Sender<()>) {
     let (come, has_come) = tokio::sync::mpsc::channel(1);
     let (go_on, may_go_on) = mpsc::channel();
     let gate = Mutex::new(Some((come, may_go_on)));
+    let visits = AtomicU32::new(0);
     let hook = move |name: &'static str| {
         if name == point
+            && visits.fetch_add(1, Ordering::SeqCst) + 1 == visit
             && let Some((come, may_go_on)) = gate.lock().take()
         {
             come.try_send(()).unwrap();
@@ -85,6 +96,54 @@ async fn a_node_that_is_kept_out_under_a_plan_gets_nothing() {
         assert_eq!((outcomes.len(), succeeded(&outcomes).len()), (4, if each { 2 } else { 4 }), "{outcomes:?}");
         assert!(world.placements().await.iter().all(|placement| placement.node.as_str() == "n1"));
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_node_that_is_full_fails_none_of_the_others_that_were_lost_with_it() {
+    let world = World::new();
+    let (faults, mut planned, go_on) = pause_at("deploy.before_commit");
+    let cluster = world.core_with("c1", faults).await;
+    nodes(&cluster, 3, 4 * GIB).await;
+    let deploying = tokio::spawn({
+        let cluster = cluster.clone();
+        async move { deploy(&cluster, &pb::DeployOptions { deploy_strategy: 2, ..options(2) }).await }
+    });
+    within(planned.recv()).await.unwrap();
+    let other = world.core("c2").await;
+    for (node, count) in [("n0", 3), ("n1", 1), ("n2", 2)] {
+        let named = pb::DeployOptions { name: "b".into(), nodenames: vec![node.into()], ..options(count) };
+        assert_eq!(succeeded(&within(deploy(&other, &named)).await).len(), count as usize);
+    }
+    go_on.send(()).unwrap();
+    let outcomes = within(deploying).await.unwrap();
+    assert_eq!((outcomes.len(), succeeded(&outcomes).len()), (6, 4), "{outcomes:?}");
+    let failed: Vec<_> = outcomes.iter().filter(|outcome| !outcome.error.is_empty()).collect();
+    let start = "node \"n0\", which it was planned for, was changed meanwhile: ";
+    assert!(failed.iter().all(|outcome| outcome.error.starts_with(start)), "{failed:?}");
+    world.check(&cluster).await;
+}
+
+/// What is committed of EACH on a node needs no room there once more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_rest_of_a_node_is_planned_again_without_what_is_committed() {
+    const COUNT: usize = 200;
+    let world = World::new();
+    // More than fits one transaction: the second one is interrupted.
+    let (faults, mut planned, go_on) = pause_at_visit("deploy.before_commit", 2);
+    let cluster = world.core_with("c1", faults).await;
+    nodes(&cluster, 1, COUNT as u64 * GIB).await;
+    let deploying = tokio::spawn({
+        let cluster = cluster.clone();
+        async move { deploy(&cluster, &pb::DeployOptions { deploy_strategy: 2, ..options(COUNT as i32) }).await }
+    });
+    within(planned.recv()).await.unwrap();
+    assert!((1..COUNT).contains(&world.placements().await.len()));
+    let change = NodeChange { storage: 1, ..NodeChange::default() };
+    within(world.core("c2").await.set_node(&NodeName::new("n0").unwrap(), &change)).await.unwrap();
+    go_on.send(()).unwrap();
+    let outcomes = within(deploying).await.unwrap();
+    assert_eq!(succeeded(&outcomes).len(), COUNT, "{:?}", outcomes.iter().find(|o| !o.error.is_empty()));
+    world.check(&cluster).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
