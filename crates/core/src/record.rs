@@ -234,6 +234,9 @@ pub struct OpRecord {
     /// When it was planned, milliseconds since the epoch.
     #[serde(default)]
     pub created_at_ms: i64,
+    /// The core process that is still committing placements of it; empty = all that will be are.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub placing: String,
 }
 
 /// A workload that we forgot on demand: the sweep of engine objects without a placement leaves it alone.

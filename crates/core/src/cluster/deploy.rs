@@ -3,6 +3,8 @@
 //! A client that leaves before its deploy was committed stops it. After that it is carried out: the instances are there,
 //! and half of them would be worse than all.
 
+mod repeat;
+
 use super::{
     Cluster, DeployOutcome, Error, Result,
     execute::Supplies,
@@ -11,24 +13,16 @@ use super::{
     planner::{Answer, Job, Planned},
     request::{DeployRequest, Spread},
 };
-use crate::{
-    cache::WorkloadView,
-    record::{self, OpRecord, Placement, PlacementState, Versioned},
-};
+use crate::record::{self, OpRecord, Placement, PlacementState, Versioned};
 use eru_scheduler::{Content, Strategy};
 use eru_types::{
-    Ident, NodeName, WorkloadName,
+    Ident, NodeName,
     limits::{DEPLOY_COUNT_MAX, RECORD_BYTES_MAX},
 };
 use futures::{StreamExt, stream};
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
-
-/// How long a repeated deploy waits for a change before it looks again at its instances.
-const OP_LOOK_EVERY: Duration = Duration::from_secs(1);
-/// How long it rests between two looks: a busy store changes thousands of times a second.
-const OP_REST: Duration = Duration::from_millis(20);
 
 impl Cluster {
     /// Deploys. The receiver yields one outcome for each instance, in the order in which they are done, or a single one
@@ -167,9 +161,9 @@ impl Deploy {
                 begun(Ok(()));
                 self.tell(DeployOutcome::failed(refusal.to_string(), &self.request.op_id)).await;
             }
-            Ok(Answer::Known(op)) => match self.check_op(&op) {
+            Ok(Answer::Known(op)) => match self.settled(op).await {
                 Err(error) => begun(Err(error)),
-                Ok(()) => {
+                Ok(op) => {
                     begun(Ok(()));
                     self.repeat(&op).await;
                 }
@@ -222,64 +216,6 @@ impl Deploy {
                 }
                 drop(room);
             });
-        }
-    }
-
-    fn check_op(&self, op: &OpRecord) -> Result<()> {
-        if op.digest == self.request.digest {
-            return Ok(());
-        }
-        Err(another_request(&self.request.op_id, op))
-    }
-
-    /// Answers with what the first deploy of this op id made, waiting for what is still in the making.
-    async fn repeat(self, op: &OpRecord) {
-        // Nothing is made for it, so it takes no room.
-        drop(self.room);
-        let (cache, op_id) = (&self.cluster.cache, &self.request.op_id);
-        let tell = async |outcome| {
-            // A client that left does not want to know.
-            let _ = self.outcomes.send(outcome).await;
-        };
-        if let Err(error) = cache.linearizable().await {
-            for _ in 0..op.count {
-                tell(DeployOutcome::failed(error.to_string(), op_id)).await;
-            }
-            return;
-        }
-        let mut revision = cache.revision();
-        // All placements are looked at once; from then on its own are asked for by their names, which never change.
-        let ours = cache.placements().into_iter().filter(|view| view.placement.op_id == *op_id && !view.removed);
-        let mut found: BTreeMap<u32, Arc<WorkloadView>> = ours.map(|view| (view.placement.seq, view)).collect();
-        let mut waiting: BTreeMap<u32, Option<WorkloadName>> =
-            (0..op.count).map(|seq| (seq, found.get(&seq).map(|view| view.placement.name.clone()))).collect();
-        loop {
-            let mut still = BTreeMap::new();
-            for (seq, name) in waiting {
-                match found.get(&seq).map(|view| (view, view.placement.state)) {
-                    Some((view, PlacementState::Running)) => tell(DeployOutcome::of(&view.placement)).await,
-                    Some((_, PlacementState::Planned | PlacementState::Created)) => drop(still.insert(seq, name)),
-                    Some((view, PlacementState::Removing)) => {
-                        let error = "it is being removed".to_owned();
-                        tell(DeployOutcome { error, id: None, ..DeployOutcome::of(&view.placement) }).await;
-                    }
-                    None => {
-                        let error = format!("instance {seq} of op \"{op_id}\" failed or was removed since");
-                        tell(DeployOutcome::failed(error, op_id)).await;
-                    }
-                }
-            }
-            waiting = still;
-            if waiting.is_empty() || self.outcomes.is_closed() {
-                return;
-            }
-            tokio::time::sleep(OP_REST).await;
-            // Nothing is lost when it does not come: the next look is a look at all that are waited for.
-            cache.wait_for(revision.next(), OP_LOOK_EVERY).await;
-            revision = cache.revision();
-            let look =
-                |(seq, name): (&u32, &Option<WorkloadName>)| Some((*seq, cache.workload_by_name(name.as_ref()?)?));
-            found = waiting.iter().filter_map(look).filter(|(_, view)| !view.removed).collect();
         }
     }
 }

@@ -11,9 +11,9 @@ use super::{
 use crate::{
     cluster::{Error, read::read, writer::copy},
     keys,
-    record::{self, OpRecord},
+    record::{self, OpRecord, Versioned},
 };
-use eru_kv::{Revision, limits};
+use eru_kv::{Durability, Guard, GuardedPut, LeaseId, Revision, limits};
 use eru_types::NodeName;
 use futures::{StreamExt, stream};
 use rand::{Rng, SeedableRng, rngs::StdRng};
@@ -87,6 +87,7 @@ impl Planner {
         }
         // What has no room may have it taken by its own instances, which another core made meanwhile.
         self.find_ops(&mut works, |work| matches!(work.end, Some(Ok(Answer::Refused(_))))).await;
+        self.end_placing(&works).await;
         works.into_iter().for_each(Work::finish);
     }
 
@@ -109,6 +110,22 @@ impl Planner {
         }
     }
 
+    /// Says of deploys that took several transactions that nothing more of them will be committed, as whoever repeats one
+    /// through another core waits for that.
+    async fn end_placing(&self, works: &[Work]) {
+        let put = |work: &Work| {
+            let key = keys::op(&work.job.request.op_id);
+            let value = record::encode(&Versioned::new(work.op.clone()?));
+            Some(GuardedPut { guards: vec![Guard::Exists(key.clone())], key, value, lease: LeaseId(0) })
+        };
+        let puts: Vec<GuardedPut> = works.iter().filter(|work| work.says_placing).filter_map(put).collect();
+        if !puts.is_empty()
+            && let Err(error) = self.parts.kv.put_each(puts, Durability::Durable).await
+        {
+            tracing::warn!(%error, "large deploys go on as unfinished; their repeats through other cores wait in vain");
+        }
+    }
+
     async fn fence(&self, work: &mut Work) {
         let Some(owner) = &work.job.request.owner else { return };
         if work.end.is_none() && work.fence.is_none() {
@@ -122,7 +139,7 @@ impl Planner {
     async fn commit(&self, works: &[Work], chunks: Vec<Chunk>) -> Vec<(Chunk, Outcome)> {
         let kv = &*self.parts.kv;
         let commits = chunks.into_iter().map(|chunk| {
-            let txn = chunk.txn(works);
+            let txn = chunk.txn(works, &self.parts.instance);
             async move {
                 let outcome = commit(kv, txn, &chunk).await;
                 (chunk, outcome)
@@ -141,7 +158,10 @@ impl Planner {
                 for (node, basis) in &chunk.nodes {
                     bases.insert(node.clone(), Basis { version: *revision, record: basis.record });
                 }
-                chunk.claims.iter().for_each(|work| works[*work].claimed = true);
+                for work in &chunk.claims {
+                    works[*work].claimed = true;
+                    works[*work].says_placing = chunk.is_part(works, *work);
+                }
                 chunk.works.iter().for_each(|work| works[*work].losses = 0);
                 committed.extend(chunk.items.iter().map(|at| (*at, *revision)));
             }

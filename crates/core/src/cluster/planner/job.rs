@@ -58,10 +58,12 @@ pub(super) struct Work {
     pub(super) job: Job,
     /// The owner's fence.
     pub(super) fence: Option<Guard>,
-    /// The op key's value, once the number of instances is known.
-    pub(super) op: Option<Bytes>,
+    /// What the op key says, once the number of instances is known.
+    pub(super) op: Option<OpRecord>,
     /// Whether the op key is committed.
     pub(super) claimed: bool,
+    /// Whether it says there that more is to be committed.
+    pub(super) says_placing: bool,
     /// Numbers of the instances that are to be planned (again); `None` = nothing was planned yet.
     pub(super) open: Option<Vec<u32>>,
     /// The same by the nodes that they were lost on.
@@ -84,6 +86,7 @@ impl Work {
             fence: None,
             op: None,
             claimed: false,
+            says_placing: false,
             open: None,
             lost_on: BTreeMap::new(),
             items: Vec::new(),

@@ -7,7 +7,10 @@ use super::{
     job::Work,
     snapshots::{Basis, Board},
 };
-use crate::keys;
+use crate::{
+    keys,
+    record::{self, OpRecord, Versioned},
+};
 use bytes::Bytes;
 use eru_kv::{Guard, KeyRange, Op, Txn, limits};
 use eru_types::NodeName;
@@ -71,9 +74,14 @@ impl Chunk {
         }
     }
 
-    /// The transaction. When a guard is lost its answers say which: of each node the version and the record, then the op
+    /// Whether a deploy has more to commit than this.
+    pub(super) fn is_part(&self, works: &[Work], work: usize) -> bool {
+        self.items.iter().filter(|(of, _)| *of == work).count() < works[work].items.len()
+    }
+
+    /// The transaction of the core `instance`. When a guard is lost its answers say which: of each node the version and the record, then the op
     /// keys.
-    pub(super) fn txn(&self, works: &[Work]) -> Txn {
+    pub(super) fn txn(&self, works: &[Work], instance: &str) -> Txn {
         let mut txn = Txn::default();
         for (node, basis) in &self.nodes {
             txn.guards.push(Guard::ModRevision(keys::version(node), basis.version));
@@ -84,7 +92,9 @@ impl Chunk {
         }
         for work in &self.claims {
             let key = keys::op(&works[*work].job.request.op_id);
-            let value = works[*work].op.clone().expect("a deploy that claims has a value to claim with");
+            let op = works[*work].op.clone().expect("a deploy that claims has a value to claim with");
+            let placing = if self.is_part(works, *work) { instance.to_owned() } else { String::new() };
+            let value = record::encode(&Versioned::new(OpRecord { placing, ..op }));
             txn.guards.push(Guard::Absent(key.clone()));
             txn.then.push(Op::put(key.clone(), value));
             txn.or_else.push(Op::Get(KeyRange::key(key)));

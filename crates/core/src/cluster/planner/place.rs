@@ -60,7 +60,7 @@ impl Planner {
             Ok(plan) => {
                 let total = u32::try_from(plan.count()).expect("it was compared with the maximum");
                 if !work.job.request.op_id.is_empty() {
-                    work.op = Some(op_value(&work.job, total));
+                    work.op = Some(op_record(&work.job, total));
                 }
                 self.place(work, &plan, (0..total).collect(), board);
             }
@@ -164,12 +164,13 @@ fn decide(nodes: &[&NodeSnapshot], board: &Board, request: &Request) -> Result<P
     Ok(plan)
 }
 
-fn op_value(job: &Job, count: u32) -> bytes::Bytes {
-    record::encode(&Versioned::new(OpRecord {
+fn op_record(job: &Job, count: u32) -> OpRecord {
+    OpRecord {
         digest: job.request.digest.clone(),
         app: job.request.app.clone(),
         entrypoint: job.request.entrypoint.clone(),
         count,
         created_at_ms: now_ms(),
-    }))
+        placing: String::new(),
+    }
 }

@@ -25,6 +25,7 @@ impl Cluster {
             entrypoint: deploy.entrypoint.clone(),
             count: u32::try_from(request.ids.len()).unwrap_or(u32::MAX),
             created_at_ms: now_ms(),
+            placing: String::new(),
         });
         let mut guards = vec![Guard::Absent(key.clone())];
         if let Some(owner) = &deploy.owner {

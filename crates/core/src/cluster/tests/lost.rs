@@ -2,9 +2,10 @@
 
 use super::{faulty::Faulty, rig::*};
 use crate::{
-    cluster::{node::NodeChange, tasks::IN_FLIGHT_MAX},
+    cluster::{Cluster, node::NodeChange, tasks::IN_FLIGHT_MAX},
     fault::Faults,
     keys,
+    record::{self, CoreRecord, Versioned},
     recovery::Sweep,
 };
 use eru_api::pb;
@@ -143,6 +144,34 @@ async fn the_rest_of_a_node_is_planned_again_without_what_is_committed() {
     go_on.send(()).unwrap();
     let outcomes = within(deploying).await.unwrap();
     assert_eq!(succeeded(&outcomes).len(), COUNT, "{:?}", outcomes.iter().find(|o| !o.error.is_empty()));
+    world.check(&cluster).await;
+}
+
+/// Of a deploy that another core has committed the first part of, everything is waited for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_repeat_waits_for_what_another_core_is_still_committing() {
+    const COUNT: usize = 300;
+    let world = World::new();
+    let (faults, mut planned, go_on) = pause_at_visit("deploy.before_commit", 2);
+    let cluster = world.core_with("c1", faults).await;
+    nodes(&cluster, 1, COUNT as u64 * GIB).await;
+    let up = CoreRecord { instance: "c1".into(), address: String::new() };
+    world.put(keys::core("c1"), record::encode(&Versioned::new(up))).await;
+    let deploying = |cluster: &Arc<Cluster>| {
+        let (cluster, wanted) = (cluster.clone(), pb::DeployOptions { op_id: "op".into(), ..options(COUNT as i32) });
+        tokio::spawn(async move { deploy(&cluster, &wanted).await })
+    };
+    let first = deploying(&cluster);
+    within(planned.recv()).await.unwrap();
+    assert!((1..COUNT).contains(&world.placements().await.len()));
+    let mut repeated = deploying(&world.core("c2").await);
+    let early = tokio::time::timeout(Duration::from_millis(300), &mut repeated).await;
+    assert!(early.is_err(), "half of it is no answer: {early:?}");
+    go_on.send(()).unwrap();
+    let ids = |outcomes: &[_]| succeeded(outcomes).into_iter().collect::<BTreeSet<_>>();
+    let (first, repeated) = (within(first).await.unwrap(), within(repeated).await.unwrap());
+    assert_eq!(ids(&first).len(), COUNT, "{:?}", first.iter().find(|outcome| !outcome.error.is_empty()));
+    assert_eq!(ids(&first), ids(&repeated), "{:?}", repeated.iter().find(|outcome| !outcome.error.is_empty()));
     world.check(&cluster).await;
 }
 
