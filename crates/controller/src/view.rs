@@ -1,5 +1,6 @@
 //! A workload of the public API as the instance that the reconcile function knows.
 
+use crate::trouble::one_line;
 use eru_client::Entry;
 use eru_reconcile::{Instance, InstancePhase, Millis, NodeState};
 
@@ -62,7 +63,7 @@ pub fn instance(entry: &Entry, condition: Condition, since: Millis) -> Option<In
     })
 }
 
-/// One line: why it is not healthy.
+/// One bounded line: why it is not healthy.
 fn reason(status: &eru_api::pb::WorkloadStatus) -> String {
     let mut reason = status.reason.clone();
     if let Some(exit) = status.exit.as_ref().filter(|_| reason.is_empty()) {
@@ -77,7 +78,7 @@ fn reason(status: &eru_api::pb::WorkloadStatus) -> String {
     if let Some(line) = status.last_lines.last().filter(is_news) {
         reason = format!("{reason}: {}", line.trim());
     }
-    reason
+    one_line(&reason)
 }
 
 /// The node's state by its word; a word that is not known says nothing bad.
@@ -158,6 +159,9 @@ mod tests {
         let found = instance(&entry, condition(&entry), Millis(5)).unwrap();
         assert_eq!((found.slot, found.epoch, found.generation, found.exit_known), (2, 7, 3, true));
         assert_eq!(found.reason, "killed by signal 9: bye");
+        entry.status.as_mut().unwrap().reason = "a\n\u{1b}[31m".repeat(1 << 20);
+        let reason = instance(&entry, condition(&entry), Millis(5)).unwrap().reason;
+        assert!(reason.len() < 1024 && !reason.contains(char::is_control), "{reason}");
         entry.status.as_mut().unwrap().reason = "said bye".into();
         assert_eq!(instance(&entry, condition(&entry), Millis(5)).unwrap().reason, "said bye");
         for bad in ["", "-1", "x", "99999999999999999999999"] {

@@ -18,7 +18,7 @@ use crate::record::ProgressRecord;
 use crate::shown::{Desired, Shown};
 use crate::store::Store;
 use eru_kv::Durability;
-use eru_reconcile::{Create, FAILURE_DELAY_MAX, InstancePhase, Plan, Resolve, Slot, View, reconcile};
+use eru_reconcile::{Create, FAILURE_DELAY_MAX, InstancePhase, Plan, Remove, Resolve, Slot, View, reconcile};
 use lane::{Lane, Queued};
 use pause::Pause;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -103,7 +103,7 @@ enum Leaving {
 
 enum Acted {
     Created(Queued, Outcome),
-    Removed(String, Outcome),
+    Removed(Remove, Outcome),
     Listed(Vec<Resolve>, Result<Vec<(String, String)>, eru_client::Error>),
 }
 

@@ -5,7 +5,7 @@ use super::pause::Pause;
 use super::{Acted, GONE_AFTER, Leaving, Worker};
 use crate::Error;
 use crate::act::Outcome;
-use eru_reconcile::{Resolve, Slot, create_failed};
+use eru_reconcile::{Remove, RemoveReason, Resolve, Slot, create_failed};
 use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -33,8 +33,8 @@ impl Worker {
     async fn settle(&mut self, acted: Result<Acted, tokio::task::JoinError>) -> Result<(), Error> {
         match settled(acted) {
             Acted::Created(queued, outcome) => self.settle_create(queued, outcome).await,
-            Acted::Removed(id, outcome) => {
-                self.settle_remove(id, outcome);
+            Acted::Removed(remove, outcome) => {
+                self.settle_remove(remove, outcome);
                 Ok(())
             }
             Acted::Listed(resolves, found) => self.settle_list(resolves, found).await,
@@ -89,7 +89,8 @@ impl Worker {
         }
     }
 
-    fn settle_remove(&mut self, id: String, outcome: Outcome) {
+    fn settle_remove(&mut self, remove: Remove, outcome: Outcome) {
+        let Remove { id, reason, .. } = remove;
         let mut pause = match self.leaving.remove(&id) {
             Some(Leaving::UnderWay(pause)) => pause,
             _ => Pause::new(),
@@ -103,7 +104,8 @@ impl Worker {
         match outcome {
             Outcome::Done(_) => {
                 self.leaving.insert(id.clone(), Leaving::Gone(Instant::now() + GONE_AFTER));
-                if self.tools.desired.borrow().set.removing {
+                // What was leaving before is not of this removal.
+                if reason == RemoveReason::SetRemoved {
                     self.removed.push(id);
                 }
             }
@@ -186,15 +188,14 @@ mod tests {
         Desired { set, specs: BTreeMap::from([(1, ReplicaSetSpec::default())]) }
     }
 
-    /// A worker without a core, whose only create has this outcome; then what becomes of it when the set is removed:
-    /// whether it is sent again, and whether it is still on record.
-    async fn after_removal(was_sent: bool, outcome: Outcome) -> (bool, bool) {
-        let folder = tempfile::tempdir().unwrap();
-        let kv = Embedded::open(folder.path(), EmbeddedOptions::default()).unwrap();
+    /// A worker without a core, with one open create.
+    fn worker(
+        kv: Arc<dyn eru_kv::Kv>,
+        wish: watch::Receiver<Arc<Desired>>,
+        stop: CancellationToken,
+    ) -> (Worker, Create) {
         let client = Client::connect(&["127.0.0.1:1".to_owned()], ClientOptions::default()).unwrap();
-        let (clock, stop) = (Clock::start(), CancellationToken::new());
-        let _stops = stop.clone().drop_guard();
-        let (_wish, wish) = watch::channel(Arc::new(desired(false)));
+        let clock = Clock::start();
         let mut worker = Worker::new(Tools {
             observer: Observer::start(client.clone(), clock, stop),
             actor: Actor::new(&client, "web", "u", 1),
@@ -208,7 +209,39 @@ mod tests {
         let intent = Intent { op_id: op_id.clone(), epoch: 1, generation: 1, sent_at: Millis(0) };
         let slot = Slot { slot: 0, epoch: 1, active: true, intent: Some(intent), ..Slot::default() };
         worker.slots.insert(0, slot);
-        let create = Create { slot: 0, epoch: 1, generation: 1, op_id, reason: CreateReason::New };
+        (worker, Create { slot: 0, epoch: 1, generation: 1, op_id, reason: CreateReason::New })
+    }
+
+    #[tokio::test]
+    async fn a_yes_that_made_nothing_is_a_failure_and_one_that_made_something_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let kv = Embedded::open(folder.path(), EmbeddedOptions::default()).unwrap();
+        let (stop, (_wish, wish)) = (CancellationToken::new(), watch::channel(Arc::new(desired(false))));
+        let _stops = stop.clone().drop_guard();
+        let (mut worker, create) = worker(kv, wish, stop);
+        let queued = Queued::new(create.clone(), false);
+        worker.settle(Ok(Acted::Created(queued, Outcome::Done(String::new())))).await.unwrap();
+        let resolves = vec![Resolve { slot: 0, epoch: 1, op_id: create.op_id.clone() }];
+        let list = |found| Ok(Acted::Listed(resolves.clone(), found));
+        worker.settle(list(Ok(vec![(create.op_id, "id1".to_owned())]))).await.unwrap();
+        assert!(worker.slots[&0].intent.is_some() && worker.slots[&0].failures == 0, "it is shown sooner or later");
+        worker.settle(list(Ok(vec![("u-0-7".to_owned(), "id7".to_owned())]))).await.unwrap();
+        let slot = &worker.slots[&0];
+        assert_eq!((slot.intent.is_some(), slot.failures), (false, 1));
+        assert_eq!(slot.reason, "the core has nothing of what it was asked to create");
+        // A list that was asked for before says nothing about what was decided since.
+        worker.settle(list(Ok(Vec::new()))).await.unwrap();
+        assert_eq!(worker.slots[&0].failures, 1);
+    }
+
+    /// A worker without a core, whose only create has this outcome; then what becomes of it when the set is removed:
+    /// whether it is sent again, and whether it is still on record.
+    async fn after_removal(was_sent: bool, outcome: Outcome) -> (bool, bool) {
+        let folder = tempfile::tempdir().unwrap();
+        let kv = Embedded::open(folder.path(), EmbeddedOptions::default()).unwrap();
+        let (stop, (_wish, wish)) = (CancellationToken::new(), watch::channel(Arc::new(desired(false))));
+        let _stops = stop.clone().drop_guard();
+        let (mut worker, create) = worker(kv, wish, stop);
         worker.settle(Ok(Acted::Created(Queued::new(create, was_sent), outcome))).await.unwrap();
         worker.lane(1).pause.succeeded();
         worker.start_creates(&desired(true)).await.unwrap();

@@ -115,7 +115,7 @@ impl Worker {
             let (actor, remove) = (self.tools.actor.clone(), remove.clone());
             self.acts.spawn(async move {
                 let outcome = actor.remove(&remove).await;
-                Acted::Removed(remove.id, outcome)
+                Acted::Removed(remove, outcome)
             });
         }
     }

@@ -1,4 +1,4 @@
-//! Many instances, many commands, little room.
+//! Many instances, many commands, little room, a restless node.
 
 use crate::world::{PATIENCE, World, eventually, phase, spec};
 use eru_api::controller::{ApplyRequest, ListRequest, ReplicaSet};
@@ -93,4 +93,31 @@ async fn an_ended_instance_is_cleared_away_after_its_replacement_was_asked_for()
     world.core.faults(|faults| faults.hold_creates = false);
     controller.until("web", "mended", |set| phase(set) == "healthy" && set.slots[0].epoch == 2).await;
     tokio::time::timeout(Duration::from_secs(5), controller.stop()).await.expect("it stops");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_comes_and_goes_makes_no_heap_of_instances() {
+    const COUNT: usize = 3;
+    let world = World::new().await;
+    let mut controller = world.controller().await;
+    controller.apply(spec("web", COUNT as i32)).await;
+    let before = controller.until_healthy("web").await;
+    world.core.set_node("n2", "ready");
+    for round in 0..30 {
+        world.core.set_node("n1", "lost");
+        if round % 3 == 0 {
+            // Seen as lost in between, for once.
+            let gone = |set: &ReplicaSet| set.slots.iter().all(|slot| slot.nodename != "n1");
+            controller.until("web", "without the node", gone).await;
+        }
+        world.core.set_node("n1", "ready");
+        // Each slot has the copy that was lost and one that replaces it, never a third.
+        assert!(world.ids().len() <= 2 * COUNT, "{:?}", world.ids());
+    }
+    eventually("the surplus is gone", || world.ids().len() == COUNT).await;
+    let after = controller.until_healthy("web").await;
+    let ids = |set: &ReplicaSet| set.slots.iter().map(|slot| slot.workload_id.clone()).collect::<Vec<_>>();
+    assert_eq!(ids(&after), ids(&before), "those that have run for longest stay");
+    assert!(after.slots.iter().all(|slot| slot.failures == 0), "{after:#?}");
+    controller.stop().await;
 }

@@ -245,6 +245,7 @@ async fn a_set_that_cannot_be_stored_does_nothing_until_it_can() {
 
     // The same for the end of a set: it is tried again until its record is gone, and who waits is told everything.
     kv.refuse(Some("/controller/set/bad"));
+    eventually("the ended one is gone", || world.ids().len() == 4).await;
     let ids = world.core.workloads().into_iter().filter(|w| w.owner == bad.uid).map(|w| w.id).collect::<Vec<_>>();
     let mut api = controller.api.clone();
     let refused = api.remove(RemoveRequest { name: "bad".into(), keep_workloads: false }).await;
