@@ -10,7 +10,7 @@ use eru_core::{
     keys,
     record::{self, PodRecord, StatusRecord, Versioned},
 };
-use eru_kv::{Durability, Op, Txn};
+use eru_kv::{Durability, Kv, Op, Txn};
 use eru_types::{EngineId, NodeName, PodName, WorkloadStatus};
 use support::{deploy, lagging::Lagging, start_with};
 use tonic::Code;
@@ -45,7 +45,7 @@ async fn single_objects_are_read_from_the_store_and_lists_say_why_they_cannot_be
     let get_node = || pb::GetNodeOptions { nodename: "n1".into(), ..Default::default() };
     let before = core.client.get_node(get_node()).await.unwrap().into_inner();
 
-    store.hold(true);
+    store.0.hold(true);
     let (node, pod) = (NodeName::new("n1").unwrap(), PodName::new("late").unwrap());
     let [kept, gone] = [&ids[0], &ids[1]].map(|id| EngineId::new(id.as_str()).unwrap());
     let cache = core.handle.cluster.cache.clone();
@@ -59,7 +59,7 @@ async fn single_objects_are_read_from_the_store_and_lists_say_why_they_cannot_be
         Op::delete(keys::placement(&node, &gone_name)),
         Op::delete(keys::index(&gone)),
     ];
-    store.inner.txn(Txn { then, ..Txn::default() }, Durability::Durable).await.unwrap();
+    store.txn(Txn { then, ..Txn::default() }, Durability::Durable).await.unwrap();
 
     assert_eq!(core.client.get_pod(pb::GetPodOptions { name: "late".into() }).await.unwrap().into_inner().desc, "late");
     assert_eq!(core.client.list_pods(pb::Empty {}).await.unwrap().into_inner().pods.len(), 2);
@@ -80,7 +80,7 @@ async fn single_objects_are_read_from_the_store_and_lists_say_why_they_cannot_be
     let listed = core.client.list_workloads(pb::ListWorkloadsOptions::default()).await.unwrap_err();
     assert_eq!(listed.code(), Code::Unavailable);
     assert!(listed.message().contains("the watch on the store lags"), "{listed:?}");
-    store.hold(false);
+    store.0.hold(false);
     let mut listed = core.client.list_workloads(pb::ListWorkloadsOptions::default()).await.unwrap().into_inner();
     assert_eq!(listed.message().await.unwrap().unwrap().id, ids[0]);
     assert!(listed.message().await.unwrap().is_none());

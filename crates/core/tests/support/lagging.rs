@@ -1,22 +1,20 @@
 //! A store that is well, with a watch that stands still when it is told to.
 
 use async_trait::async_trait;
-use eru_kv::{
-    Durability, GuardedPut, KeyRange, Kv, LeaseId, PutOutcome, RangeOptions, RangeReply, Result, Revision,
-    StoreIdentity, Txn, TxnReply, Watch,
-};
+use eru_kv::{KeyRange, Kv, Result, Revision, Watch};
+use eru_testkit::{Meddle, Meddled};
 use futures::{StreamExt, stream};
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 use tokio::sync::watch;
 
 pub struct Lagging {
-    pub inner: Arc<dyn Kv>,
+    inner: Arc<dyn Kv>,
     held: watch::Sender<bool>,
 }
 
 impl Lagging {
-    pub fn new(inner: Arc<dyn Kv>) -> Arc<Self> {
-        Arc::new(Self { inner, held: watch::Sender::new(false) })
+    pub fn new(inner: Arc<dyn Kv>) -> Arc<Meddled<Self>> {
+        Arc::new(Meddled(Self { inner, held: watch::Sender::new(false) }))
     }
 
     /// Whether the watches stand still.
@@ -31,41 +29,9 @@ async fn released(held: &mut watch::Receiver<bool>) {
 }
 
 #[async_trait]
-impl Kv for Lagging {
-    fn identity(&self) -> StoreIdentity {
-        self.inner.identity()
-    }
-
-    async fn revision(&self) -> Result<Revision> {
-        self.inner.revision().await
-    }
-
-    async fn range(&self, range: &KeyRange, options: RangeOptions) -> Result<RangeReply> {
-        self.inner.range(range, options).await
-    }
-
-    async fn txn(&self, txn: Txn, durability: Durability) -> Result<TxnReply> {
-        self.inner.txn(txn, durability).await
-    }
-
-    async fn put_each(&self, puts: Vec<GuardedPut>, durability: Durability) -> Result<Vec<PutOutcome>> {
-        self.inner.put_each(puts, durability).await
-    }
-
-    async fn lease_grant(&self, ttl: Duration) -> Result<LeaseId> {
-        self.inner.lease_grant(ttl).await
-    }
-
-    async fn lease_keep_alive(&self, lease: LeaseId) -> Result<Duration> {
-        self.inner.lease_keep_alive(lease).await
-    }
-
-    async fn lease_time_to_live(&self, lease: LeaseId) -> Result<Option<(Duration, Duration)>> {
-        self.inner.lease_time_to_live(lease).await
-    }
-
-    async fn lease_revoke(&self, lease: LeaseId) -> Result<()> {
-        self.inner.lease_revoke(lease).await
+impl Meddle for Lagging {
+    fn inner(&self) -> &Arc<dyn Kv> {
+        &self.inner
     }
 
     async fn watch(&self, range: KeyRange, from: Revision) -> Result<Watch> {
@@ -81,13 +47,5 @@ impl Kv for Lagging {
     async fn request_progress(&self) -> Result<()> {
         released(&mut self.held.subscribe()).await;
         self.inner.request_progress().await
-    }
-
-    async fn compact(&self, revision: Revision) -> Result<()> {
-        self.inner.compact(revision).await
-    }
-
-    async fn close(&self) -> Result<()> {
-        self.inner.close().await
     }
 }

@@ -10,6 +10,7 @@ use crate::{
 };
 use eru_api::pb;
 use eru_runtime::{Runtime, fake::Operation};
+use eru_testkit::Meddled;
 use eru_types::{EngineId, NodeName};
 use parking_lot::Mutex;
 use std::{
@@ -240,12 +241,13 @@ async fn every_page_of_what_was_dissociated_is_left_alone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_write_that_was_done_without_an_answer_counts() {
     let mut world = World::new();
-    let faulty = Arc::new(Faulty { inner: world.kv.clone(), text: "\"state\":\"running\"", lost: Default::default() });
+    let faulty = Faulty { inner: world.kv.clone(), text: "\"state\":\"running\"", lost: Default::default() };
+    let faulty = Arc::new(Meddled(faulty));
     world.kv = faulty.clone();
     let cluster = world.core("c1").await;
     nodes(&cluster, 1, 64 * GIB).await;
     let outcomes = deploy(&cluster, &options(3)).await;
-    assert!(faulty.lost.load(Ordering::SeqCst) > 0, "no answer was lost");
+    assert!(faulty.0.lost.load(Ordering::SeqCst) > 0, "no answer was lost");
     assert_eq!(succeeded(&outcomes).len(), 3, "{outcomes:?}");
     world.check(&cluster).await;
 }
