@@ -137,7 +137,8 @@ impl Core {
             settings,
         });
         let stopping = CancellationToken::new();
-        let service = rpc::CoreService::new(cluster.clone(), options.store, options.limits, options.build, stopping.clone());
+        let service =
+            rpc::CoreService::new(cluster.clone(), options.store, options.limits, options.build, stopping.clone());
         Ok(Self {
             listener,
             address,
