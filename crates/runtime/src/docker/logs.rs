@@ -14,7 +14,11 @@ use crate::{port::*, reason::one_line};
 use eru_types::{EngineId, limits::LAST_LINE_BYTES_MAX};
 use futures::{StreamExt, TryStreamExt, future, stream, stream::BoxStream};
 use http_body_util::BodyExt;
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Duration};
+
+/// How long the reason of an end is looked for. It is told beside the end, and must not hold it up: who looks at a workload
+/// waits some seconds for all of it.
+const REASON_WITHIN: Duration = Duration::from_secs(1);
 
 impl Docker {
     /// # Cost
@@ -101,7 +105,7 @@ impl Docker {
             }
         };
         // What was read in time is better than nothing.
-        let _ = tokio::time::timeout(self.options.answer_within, read).await;
+        let _ = tokio::time::timeout(self.options.answer_within.min(REASON_WITHIN), read).await;
         last
     }
 }

@@ -141,6 +141,10 @@ async fn output_that_does_not_come_holds_nothing_up() {
     let error = daemon.docker.last_lines(&id(), 3).await.unwrap_err();
     assert!(matches!(&error, Error::Unavailable { cause, .. } if cause == "no answer within 0.3 s"), "{error:?}");
     assert!(begun.elapsed() < WITHIN * 20, "{:?}", begun.elapsed());
+    // However patient we are with the daemon, an agent waits five seconds for all that there is to say of a workload.
+    let patient = Docker::connect(DockerOptions::new(daemon.docker.endpoint())).unwrap();
+    let seen = tokio::time::timeout(Duration::from_secs(5), patient.inspect(&id())).await.expect("in time").unwrap();
+    assert_eq!((seen.exit.unwrap().code, seen.reason.as_str()), (3, ""));
 }
 
 #[tokio::test]
