@@ -17,13 +17,15 @@ use std::{
 use tokio::{
     sync::watch,
     task::JoinSet,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Waits between attempts to subscribe or to list: an engine that restarts is back within seconds.
 const BACKOFF_FIRST: Duration = Duration::from_millis(100);
 const BACKOFF_MOST: Duration = Duration::from_secs(2);
+/// A subscription that lasts this long is a good one; after one that did not the next waits longer, as it costs a list.
+const STEADY: Duration = Duration::from_secs(2);
 /// How long one list may take before it is tried again: ten thousand workloads take less.
 const LIST_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a full report waits for the workers: engines are known to hang on one workload and to answer for all others.
@@ -64,23 +66,29 @@ impl Observer {
             }
             let vitals = &self.workshop.vitals;
             let mut backoff = Backoff::new(BACKOFF_FIRST, BACKOFF_MOST);
-            let mut is_news = true;
+            let (mut is_silent, mut keeps_breaking) = (false, false);
             loop {
                 match self.workshop.runtime.events().await {
                     Ok(events) => {
                         vitals.subscriptions.up();
                         vitals.runtime_answered();
-                        if !is_news {
+                        if std::mem::take(&mut is_silent) {
                             tracing::info!("the runtime answers again");
                         }
-                        is_news = true;
-                        backoff.reset();
+                        let begun = Instant::now();
                         self.watch(events, &mut floor).await;
-                        tracing::info!("event stream of the runtime broke, subscribing again");
+                        let is_steady = begun.elapsed() >= STEADY;
+                        if is_steady {
+                            backoff.reset();
+                        }
+                        if is_steady || !keeps_breaking {
+                            tracing::info!("event stream of the runtime broke, subscribing again");
+                        }
+                        keeps_breaking = !is_steady;
                     }
                     Err(error) => {
                         vitals.runtime_failed(error.to_string());
-                        if std::mem::take(&mut is_news) {
+                        if !std::mem::replace(&mut is_silent, true) {
                             tracing::warn!(%error, "cannot subscribe to the events of the runtime, trying again");
                         }
                     }

@@ -45,6 +45,8 @@ pub struct Gate {
     pub exit: Mutex<Option<ExitStatus>>,
     /// Inspections that were held back by it.
     pub looks: AtomicU32,
+    /// Subscriptions break at once.
+    pub breaks: AtomicBool,
     /// The engine hangs on this workload: it is not inspected, and lists have its state alone.
     pub hangs: Mutex<Option<EngineId>>,
 }
@@ -194,7 +196,8 @@ impl Runtime for Probed {
             let exit = (event.action == Action::Died).then(|| *gate.exit.lock().unwrap()).flatten();
             Event { exit, ..event }
         };
-        Ok(self.0.events().await?.map(told).boxed())
+        let events = self.0.events().await?.map(told);
+        Ok(if self.1.breaks.load(Ordering::SeqCst) { events.take(0).boxed() } else { events.boxed() })
     }
     async fn logs(&self, id: &EngineId, options: LogOptions) -> Result<BoxStream<'static, Result<LogLine>>> {
         self.0.logs(id, options).await

@@ -4,7 +4,10 @@ use crate::bench::{Bench, create, engine};
 use crate::core::Book;
 use eru_agent::{EngineSocket, Error};
 use eru_runtime::{Runtime, conformance::within};
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
 use tokio::net::UnixListener;
 
 #[tokio::test]
@@ -79,6 +82,23 @@ async fn a_workload_that_the_engine_hangs_on_is_no_less_there_and_hides_no_other
     *bench.gate.hangs.lock().unwrap() = None;
     bench.engine.kill(hung, 4);
     bench.until("its own death", |b| b.now(hung.as_str()) == "dead 4").await;
+}
+
+#[tokio::test]
+async fn subscriptions_that_break_again_and_again_are_made_less_and_less_often() {
+    const TIMES: u64 = 10;
+    let mut bench = Bench::start().await;
+    bench.stop_agent().await.unwrap();
+    bench.gate.breaks.store(true, Ordering::SeqCst);
+    let begun = Instant::now();
+    bench.start_agent();
+    let handle = bench.handle.clone().unwrap();
+    within("it subscribes", async || (handle.vitals().subscriptions.get() >= TIMES).then_some(())).await;
+    // With the first wait each time, 100 ms at most, it would take less.
+    assert!(begun.elapsed() > Duration::from_millis(100) * (TIMES as u32 - 1), "{:?}", begun.elapsed());
+    let id = bench.run("app_web_000001").await;
+    bench.gate.breaks.store(false, Ordering::SeqCst);
+    bench.until("what runs is found", |b| b.now(id.as_str()) == "running healthy").await;
 }
 
 #[tokio::test]
