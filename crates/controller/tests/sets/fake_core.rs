@@ -114,6 +114,10 @@ impl FakeCore {
         value
     }
 
+    fn read<T>(&self, f: impl FnOnce(&State) -> T) -> T {
+        f(&self.state.lock().expect("no test panics with it"))
+    }
+
     /// Orders faults.
     pub fn faults(&self, f: impl FnOnce(&mut Faults)) {
         self.change(|state, _| {
@@ -132,12 +136,12 @@ impl FakeCore {
 
     /// What was asked so far.
     pub fn calls(&self) -> Calls {
-        self.change(|state, _| state.calls.clone())
+        self.read(|state| state.calls.clone())
     }
 
     /// Everything there is.
     pub fn workloads(&self) -> Vec<pb::Workload> {
-        self.change(|state, _| state.workloads.values().map(|(_, workload)| workload.clone()).collect())
+        self.read(|state| state.workloads.values().map(|(_, workload)| workload.clone()).collect())
     }
 
     /// Changes one workload's status, as its agent would.
