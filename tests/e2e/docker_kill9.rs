@@ -105,7 +105,9 @@ async fn docker_kill9_of_agent_core_and_controller_adopts_all() -> Result<()> {
 async fn docker_agent_upgraded_through_eru_flaps_nothing() -> Result<()> {
     let test = "docker_agent_upgraded_through_eru_flaps_nothing";
     let Some(mut site) = Site::on_machine(test, Store::Embedded, "upgrade").await? else { return Ok(()) };
-    let ids = three(&mut site, "upgrade", "bridge", "/usr/bin/eru-hello --port 8080").await?;
+    // The new agent knows nothing of the health that the old one has told of.
+    let checked = "/usr/bin/eru-hello --port 8080\n    healthcheck:\n      http_port: \"8080\"\n      url: /health";
+    let ids = three(&mut site, "upgrade", "bridge", checked).await?;
     let old = site.healthy("eru", 1).await?[0].id.clone();
     let watcher = Watcher::start(&site.address).await?;
     let newer = format!("{}-newer", site.images.agent);

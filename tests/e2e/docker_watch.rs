@@ -14,7 +14,9 @@ const PAUSE: Duration = Duration::from_millis(50);
 struct Seen {
     /// Workloads of the snapshots and of the changes.
     ids: BTreeSet<String>,
-    /// Statuses that did not run, and removals: workload and words.
+    /// Those that were healthy once.
+    healthy: BTreeSet<String>,
+    /// Statuses that did not run or were not healthy any more, and removals: workload and words.
     gone: Vec<(String, String)>,
     /// Nodes that were said not to be alive: state and words.
     away: Vec<(String, String)>,
@@ -62,7 +64,7 @@ impl Watcher {
         .await
     }
 
-    /// Nothing of `ids` was ever said not to run or to be removed, and no node to be lost.
+    /// Nothing of `ids` was ever said not to run, not to be healthy any more or to be removed, and no node to be lost.
     pub fn assert_steady(&self, ids: &[String]) -> Result<()> {
         let seen = self.seen.lock();
         let flaps: Vec<_> = seen.gone.iter().filter(|(id, _)| ids.contains(id)).collect();
@@ -107,7 +109,11 @@ async fn workloads(address: String, seen: Arc<Mutex<Seen>>) -> Result<()> {
                 let status = message.status.clone().unwrap_or_default();
                 // A workload of which nobody has reported yet has no status at all.
                 let unreported = status.id.is_empty() && message.error.is_empty() && !message.delete;
-                if message.delete || (!status.running && !unreported) {
+                if status.healthy {
+                    seen.healthy.insert(message.id.clone());
+                }
+                let took_back = !status.healthy && seen.healthy.contains(&message.id);
+                if message.delete || ((!status.running || took_back) && !unreported) {
                     seen.gone.push((message.id.clone(), format!("{message:?}")));
                 }
             }
