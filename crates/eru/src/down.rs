@@ -57,8 +57,8 @@ async fn run(options: Options) -> Result<()> {
         remove_all(&running.core, &running.controller).await?;
         return end(&path, &running).await;
     }
+    let machine = up::machine(&path, None, None)?;
     let folder = Folder::open(path)?;
-    let machine = up::machine(&folder, None, None)?;
     let loopback: SocketAddr = ([127, 0, 0, 1], 0).into();
     let plan = Plan {
         core: bind(loopback).await?,

@@ -87,6 +87,19 @@ pub fn running(path: &Path) -> Result<Option<Running>> {
     Ok(None)
 }
 
+/// What this machine was at the last `eru up` of a folder.
+///
+/// # Errors
+/// When the file is there but damaged.
+pub fn machine(path: &Path) -> Result<Option<Machine>> {
+    let file = path.join("machine.json");
+    match fs::read(&file) {
+        Ok(text) => Ok(Some(serde_json::from_slice(&text).with_context(|| format!("{} is damaged", file.display()))?)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", file.display())),
+    }
+}
+
 /// Whether some `eru up` has the folder.
 ///
 /// # Errors
@@ -164,21 +177,6 @@ impl Folder {
             fs::rename(&fresh, &link).with_context(|| format!("cannot write {}", link.display()))?;
         }
         Ok(())
-    }
-
-    /// What this machine was at the last `eru up`.
-    ///
-    /// # Errors
-    /// When the file is there but damaged.
-    pub fn machine(&self) -> Result<Option<Machine>> {
-        let file = self.path.join("machine.json");
-        match fs::read(&file) {
-            Ok(text) => {
-                Ok(Some(serde_json::from_slice(&text).with_context(|| format!("{} is damaged", file.display()))?))
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error).with_context(|| format!("cannot read {}", file.display())),
-        }
     }
 
     /// Remembers what this machine is.

@@ -15,7 +15,13 @@ use eru_api::controller::{self, controller_client::ControllerClient};
 use eru_types::{NodeName, PodName};
 use folder::{Folder, Machine, Running};
 use options::Options;
-use std::{ffi::OsString, io::IsTerminal, path::Path, process::ExitCode, time::Instant};
+use std::{
+    ffi::OsString,
+    io::IsTerminal,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Instant,
+};
 use tokio::signal::unix::{SignalKind, signal};
 use tonic::transport::Channel;
 
@@ -64,8 +70,8 @@ pub fn finish(name: &str, future: impl Future<Output = Result<()>>) -> ExitCode 
 
 /// What the arguments mean, checked before anything is touched.
 struct Checked {
-    pod: Option<PodName>,
-    node: Option<NodeName>,
+    path: PathBuf,
+    machine: Machine,
     sets: Vec<controller::ReplicaSetSpec>,
 }
 
@@ -73,9 +79,12 @@ impl Checked {
     fn of(options: &Options) -> Result<Self> {
         let pod = options.pod.as_deref().map(PodName::new).transpose().context("--pod")?;
         let node = options.node.as_deref().map(NodeName::new).transpose().context("--node")?;
-        let defaults = eru_cli::ApplyDefaults { podname: pod.as_ref().map_or(POD, PodName::as_str).to_owned() };
+        let path = options.data_dir.clone().map_or_else(folder::default_path, Ok)?;
+        let machine = machine(&path, pod, node)?;
+        // A set that names no pod goes where the machine is.
+        let defaults = eru_cli::ApplyDefaults { podname: machine.pod.to_string() };
         let sets = options.specs.iter().map(|path| set_of(path, &defaults)).collect::<Result<_>>()?;
-        Ok(Self { pod, node, sets })
+        Ok(Self { path, machine, sets })
     }
 }
 
@@ -94,7 +103,7 @@ fn set_of(path: &Path, defaults: &eru_cli::ApplyDefaults) -> Result<controller::
 async fn run(options: Options, checked: Checked, begin: Instant) -> Result<()> {
     // Before anything is written: a port that is taken leaves nothing behind.
     let listener = stack::bind(options.listen).await?;
-    let folder = Folder::open(options.data_dir.map_or_else(folder::default_path, Ok)?)?;
+    let folder = Folder::open(checked.path)?;
     let table = std::io::stdout().is_terminal() && !options.plain;
     if table {
         logging::to_file(&folder.join("eru.log")).context("cannot write eru.log")?;
@@ -102,7 +111,7 @@ async fn run(options: Options, checked: Checked, begin: Instant) -> Result<()> {
         logging::to_stderr(None);
     }
     let mut stopped = Stopped::new()?;
-    let machine = machine(&folder, checked.pod, checked.node)?;
+    let machine = checked.machine;
     let docker = Docker::choose(&options.docker, &machine.pod, &machine.node, |name| std::env::var(name).ok())
         .unwrap_or_else(|error| {
             tracing::warn!("Docker is not used: {error:#}");
@@ -155,16 +164,12 @@ async fn run(options: Options, checked: Checked, begin: Instant) -> Result<()> {
 ///
 /// # Errors
 /// Of the folder.
-pub fn machine(folder: &Folder, pod: Option<PodName>, node: Option<NodeName>) -> Result<Machine> {
-    let before = folder.machine()?;
-    let machine = Machine {
+pub fn machine(path: &Path, pod: Option<PodName>, node: Option<NodeName>) -> Result<Machine> {
+    let before = folder::machine(path)?;
+    Ok(Machine {
         pod: pod.or_else(|| before.as_ref().map(|m| m.pod.clone())).map_or_else(|| PodName::new(POD), Ok)?,
         node: node.or_else(|| before.as_ref().map(|m| m.node.clone())).unwrap_or_else(local::host_node),
-    };
-    if before.as_ref() != Some(&machine) {
-        folder.remember(&machine)?;
-    }
-    Ok(machine)
+    })
 }
 
 /// A client of the controller.

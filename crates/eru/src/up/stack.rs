@@ -1,6 +1,10 @@
 //! The parts of `eru up`, built in order and joined.
 
-use super::{docker::Docker, folder::Folder, local};
+use super::{
+    docker::Docker,
+    folder::{Folder, Machine},
+    local,
+};
 use anyhow::{Context, Result};
 use eru_agent::{Agent, AgentOptions};
 use eru_client::{Client, ClientOptions};
@@ -70,6 +74,8 @@ impl Stack {
 
         let client = Client::connect(&[core_address.to_string()], ClientOptions::default())?;
         local::register(&client, &plan.pod, &plan.node).await?;
+        // Not before: what core refused would stand in the way of each later `eru up` and `eru down`.
+        folder.remember(&Machine { pod: plan.pod, node: plan.node.clone() })?;
 
         let agent = Agent::build(AgentOptions::new(plan.node.clone(), client.clone(), runtime));
         let stop = others_stop.clone();

@@ -7,6 +7,7 @@ use eru_api::{
 };
 use eru_client::Client;
 use futures::TryStreamExt;
+use rustix::termios::{Winsize, tcgetwinsize};
 use std::{collections::BTreeSet, io::Write, time::Duration};
 use tonic::transport::Channel;
 
@@ -29,18 +30,32 @@ pub async fn show(table: bool, mut controller: ControllerClient<Channel>, client
             Ok(text) => text,
             Err(status) => format!("{title}\n\n{}\n", eru_cli::render::clean(status.message())),
         };
+        let text = fit(&text, tcgetwinsize(std::io::stdout()).ok());
         if text != drawn {
             // Home, then each line to its end, then whatever was below: no flicker.
             let mut out = std::io::stdout().lock();
             write!(out, "\x1b[H")?;
-            for line in text.lines() {
-                write!(out, "{line}\x1b[K\r\n")?;
+            for (row, line) in text.lines().enumerate() {
+                write!(out, "{}{line}\x1b[K", if row == 0 { "" } else { "\r\n" })?;
             }
             write!(out, "\x1b[J")?;
             out.flush()?;
             drawn = text;
         }
     }
+}
+
+/// As much as the terminal holds, and the last line: one that wraps or scrolls would be drawn anew further down each time.
+fn fit(text: &str, size: Option<Winsize>) -> String {
+    let Some(size) = size.filter(|size| size.ws_row > 1 && size.ws_col > 0) else { return text.to_owned() };
+    let (rows, columns) = (usize::from(size.ws_row), usize::from(size.ws_col));
+    let lines: Vec<&str> = text.lines().collect();
+    let (head, tail) = match lines.split_last() {
+        Some((last, others)) if lines.len() > rows => (&others[..rows - 1], Some(*last)),
+        _ => (&lines[..], None),
+    };
+    let cut = |line: &&str| line.chars().take(columns).collect::<String>() + "\n";
+    head.iter().chain(&tail).map(cut).collect()
 }
 
 async fn text(
@@ -67,4 +82,22 @@ async fn text(
     }
     text.push_str("\nCtrl-C stops watching; the workloads go on. `eru down` removes them.\n");
     Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size(rows: u16, columns: u16) -> Option<Winsize> {
+        Some(Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 })
+    }
+
+    #[test]
+    fn what_is_drawn_fits_the_terminal() {
+        let text = "title\n┌────┐\n│ a  │\n└────┘\nthe end\n";
+        assert_eq!(fit(text, None), text);
+        assert_eq!(fit(text, size(5, 80)), text);
+        assert_eq!(fit(text, size(3, 4)), "titl\n┌───\nthe \n");
+        assert_eq!(fit(text, size(0, 0)), text, "a terminal that does not say");
+    }
 }
