@@ -4,16 +4,30 @@ use anyhow::{Context, Result, ensure};
 use eru_api::pb;
 use eru_testkit::{Up, eventually};
 use futures::TryStreamExt;
-use std::time::Duration;
+use std::{sync::LazyLock, time::Duration};
 
 /// The binary under test.
 pub const ERU: &str = env!("CARGO_BIN_EXE_eru");
 /// Longest wait for anything that should take milliseconds: the machine may be busy.
 pub const SOON: Duration = Duration::from_secs(20);
 
-/// A spec of `examples/`.
+/// The port of the servers in `examples/`, or another where something of the machine listens on that one everywhere:
+/// then no address has it free.
+pub static PORT: LazyLock<u16> = LazyLock::new(|| {
+    let taken = || eru_testkit::port::free().expect("the system has a free port");
+    std::net::TcpListener::bind("0.0.0.0:8080").map_or_else(|_| taken(), |_| 8080)
+});
+
+/// A spec of `examples/`, its port [`PORT`].
 pub fn example(name: &str) -> String {
-    format!("{}/../../examples/{name}", env!("CARGO_MANIFEST_DIR"))
+    let from = format!("{}/../../examples/{name}", env!("CARGO_MANIFEST_DIR"));
+    if *PORT == 8080 {
+        return from;
+    }
+    let to = format!("{}/{}-{name}", env!("CARGO_TARGET_TMPDIR"), *PORT);
+    let text = std::fs::read_to_string(&from).expect("an example is readable");
+    std::fs::write(&to, text.replace("8080", &PORT.to_string())).expect("the build's folder is writable");
+    to
 }
 
 /// `eru up` with three servers.
@@ -46,7 +60,7 @@ pub async fn pid_of(workload: &pb::Workload) -> Result<u32> {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let status = workload.status.as_ref().context("no status")?;
     let address = status.networks.values().next().context("no address")?;
-    let mut stream = tokio::net::TcpStream::connect((address.as_str(), 8080)).await?;
+    let mut stream = tokio::net::TcpStream::connect((address.as_str(), *PORT)).await?;
     stream.write_all(b"GET / HTTP/1.1\r\nhost: hello\r\nconnection: close\r\n\r\n").await?;
     let mut text = String::new();
     stream.read_to_string(&mut text).await?;

@@ -1,6 +1,6 @@
 //! The page's story: deploy, look, watch, kill, replaced.
 
-use crate::scene::{ERU, SOON, healthy, pid_of, three_servers};
+use crate::scene::{ERU, PORT, SOON, healthy, pid_of, three_servers};
 use anyhow::{Context, Result, ensure};
 use eru_api::pb;
 use eru_testkit::{Up, eventually, up::signal};
@@ -91,7 +91,7 @@ async fn unhealthy_is_seen_and_replaced_and_scaled() -> Result<()> {
 
 async fn post(address: &str, path: &str) -> Result<()> {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    let mut stream = tokio::net::TcpStream::connect((address, 8080)).await?;
+    let mut stream = tokio::net::TcpStream::connect((address, *PORT)).await?;
     let request = format!("POST {path} HTTP/1.1\r\nhost: hello\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;
     let mut text = String::new();
