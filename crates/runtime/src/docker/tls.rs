@@ -4,7 +4,7 @@ use super::options::TlsMaterial;
 use crate::port::{Error, Result};
 use rustls::{
     ClientConfig, RootCertStore,
-    crypto::aws_lc_rs,
+    crypto::ring,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
 use std::{fmt::Display, sync::Arc};
@@ -22,7 +22,7 @@ pub(super) fn client_config(material: &TlsMaterial) -> Result<ClientConfig> {
     within_bounds("key", &material.key)?;
     let key = PrivateKeyDer::from_pem_slice(material.key.as_bytes()).map_err(|e| bad("key", e))?;
     // The provider is given by hand: two of them may be linked, and then there is no default.
-    ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+    ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(|e| bad("ca", e))?
         .with_root_certificates(roots)

@@ -7,7 +7,7 @@ use futures::StreamExt;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair};
 use rustls::{
     RootCertStore, ServerConfig,
-    crypto::aws_lc_rs,
+    crypto::ring,
     pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
     server::WebPkiClientVerifier,
 };
@@ -39,7 +39,7 @@ fn material(trusts: &Authority, signed_by: &Authority) -> TlsMaterial {
 /// A daemon that only talks to whom `clients` has signed, under a certificate for `name`; its port.
 async fn daemon(servers: &Authority, clients: &Authority, name: &str) -> u16 {
     let (certificate, key) = signed(servers, name, ExtendedKeyUsagePurpose::ServerAuth);
-    let provider = Arc::new(aws_lc_rs::default_provider());
+    let provider = Arc::new(ring::default_provider());
     let mut roots = RootCertStore::empty();
     roots.add(clients.der().clone()).unwrap();
     let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone()).build().unwrap();
