@@ -123,9 +123,9 @@ impl Docker {
                 Err(Error::NotFound(id.to_string()))
             }
             Err(Fault::Refused { message, .. }) => {
-                let name = self.look(id.as_str()).await.map_err(self.error_of(id))?.name;
-                let name = name.trim_start_matches('/').to_owned();
-                Err(Error::Start { name, cause: reason::plain(&message) })
+                let found = self.look(id.as_str()).await.map_err(self.error_of(id))?;
+                let name = found.name.trim_start_matches('/').to_owned();
+                Err(Error::Start { name, cause: reason::plain(&message, &found.rights) })
             }
             Err(fault) => Err(self.error(fault)),
         }

@@ -63,7 +63,28 @@ pub(super) struct Container {
     pub(super) restart_count: u32,
     pub(super) state: ContainerState,
     pub(super) config: ContainerConfig,
+    #[serde(rename = "HostConfig")]
+    pub(super) rights: Rights,
     pub(super) network_settings: NetworkSettings,
+}
+
+/// What a container may do beyond others.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub(super) struct Rights {
+    pub(super) privileged: bool,
+    pub(super) cap_add: Option<Vec<String>>,
+}
+
+impl Rights {
+    /// In brackets, as they were asked for; nothing when none are known.
+    pub(super) fn asked(&self) -> String {
+        match self.cap_add.as_deref() {
+            _ if self.privileged => " (privileged)".to_owned(),
+            Some(capabilities @ [_, ..]) => format!(" (cap_add: {})", capabilities.join(", ")),
+            _ => String::new(),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -171,7 +192,7 @@ impl Container {
 
     fn reason(&self, state: State) -> String {
         match state {
-            State::Exited if !self.state.error.is_empty() => reason::plain(&self.state.error),
+            State::Exited if !self.state.error.is_empty() => reason::plain(&self.state.error, &self.rights),
             State::Exited if self.state.oom_killed => "the kernel ended it for want of memory".into(),
             _ => String::new(),
         }
