@@ -8,6 +8,11 @@ use clap::Subcommand;
 use eru_api::controller;
 use eru_types::PodName;
 use eru_types::name::SetName;
+use std::convert::Infallible;
+use std::time::Duration;
+
+/// A removal that takes longer than this says what it waits for, and again so often when that has changed.
+const TELL_EVERY: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Subcommand)]
 #[command(arg_required_else_help = true)]
@@ -127,13 +132,40 @@ async fn scale(context: &Context, name: &SetName, count: i32) -> Result<(), CliE
 
 async fn remove(context: &Context, name: &SetName, keep_workloads: bool) -> Result<(), CliError> {
     let request = controller::RemoveRequest { name: name.to_string(), keep_workloads };
-    let reply =
-        context.write_controller("Remove", request, async |mut controller, r| controller.remove(r).await).await?;
+    let removed = context.write_controller("Remove", request, async |mut controller, r| controller.remove(r).await);
+    let reply = tokio::select! {
+        biased;
+        reply = removed => reply,
+        never = tell_of_removal(context, name) => match never {},
+    };
+    context.log.end_progress();
+    let reply = reply?;
     for id in reply.removed_ids {
         context.log.info(format!("[RemoveWorkload] {id} Success"));
     }
     context.log.info(format!("[RemoveReplicaSet] {name} success"));
     Ok(())
+}
+
+/// Tells what a removal that takes its time still waits for, as long as it is polled.
+async fn tell_of_removal(context: &Context, name: &SetName) -> Infallible {
+    let mut told = String::new();
+    loop {
+        tokio::time::sleep(TELL_EVERY).await;
+        let request = controller::GetRequest { name: name.to_string() };
+        let set = context.read_controller("Get", request, async |mut controller, r| controller.get(r).await).await;
+        // What is wrong with the controller is the removal's to say.
+        let Some(status) = set.ok().and_then(|set| set.status).filter(|status| status.message != told) else {
+            continue;
+        };
+        let text = format!("[RemoveReplicaSet] {name} is being removed: {}", status.message);
+        if context.log.is_terminal() {
+            context.log.progress(&text);
+        } else {
+            context.log.info(&text);
+        }
+        told = status.message;
+    }
 }
 
 fn show(context: &Context, set: &controller::ReplicaSet) -> Result<(), CliError> {

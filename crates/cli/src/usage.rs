@@ -6,7 +6,7 @@ use eru_types::name::excerpt;
 use std::error::Error as _;
 
 /// The message for a refused command line. `words` are the arguments, the program's name first.
-pub(crate) fn message(command: &Command, words: &[String], error: &Error) -> String {
+pub fn message(command: &Command, words: &[String], error: &Error) -> String {
     match error.kind() {
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => error.render().to_string().trim_end().to_owned(),
         ErrorKind::InvalidSubcommand => {

@@ -88,6 +88,9 @@ fn core_of_ours_and_lost_nodes() {
         ..Default::default()
     };
     let node = pb::Node { name: "node1".into(), state: "lost".into(), bypass: true, ..Default::default() };
+    let labels = [("zone".to_owned(), "a".to_owned()), ("disk".to_owned(), "ssd\u{1b}[2J".to_owned())].into();
+    let labelled = pb::Node { labels, info: "{}".into(), ..node.clone() };
+    expect("ours_node_labels.txt", &render::nodes(&[labelled], true));
     expect("ours_core_and_nodes.txt", &(render::core_info(&info) + &render::nodes(&[node], false)));
 }
 

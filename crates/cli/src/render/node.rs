@@ -3,6 +3,7 @@
 use super::table;
 use super::table::cell;
 use eru_api::pb;
+use std::collections::BTreeMap;
 
 /// `pod nodes`, `node add` and, with `info`, `node get`.
 pub fn nodes(nodes: &[pb::Node], info: bool) -> String {
@@ -12,9 +13,17 @@ pub fn nodes(nodes: &[pb::Node], info: bool) -> String {
     }
     let rows = nodes.iter().map(|node| {
         let [name, endpoint, status, resources] = columns(node);
-        [name, endpoint, status, resources, cell(&node.info)]
+        [name, endpoint, status, resources, info_and_labels(node)]
     });
     table(["NAME", "ENDPOINT", "STATUS", "RESOURCES", "INFO"], rows.collect(), true)
+}
+
+/// The original shows no labels: they stand below the info of nodes that have some.
+fn info_and_labels(node: &pb::Node) -> Vec<String> {
+    let labels: BTreeMap<&String, &String> = node.labels.iter().collect();
+    let info = (labels.is_empty() || !node.info.is_empty()).then(|| cell(&node.info));
+    let labels = labels.into_iter().flat_map(|(key, value)| cell(&format!("label {key}={value}")));
+    info.into_iter().flatten().chain(labels).collect()
 }
 
 fn status(node: &pb::Node) -> Vec<String> {

@@ -3,7 +3,7 @@
 use super::{Ids, interruptible, summary};
 use crate::context::Context;
 use crate::error::{CliError, in_words};
-use crate::ids;
+use crate::{hook, ids};
 use eru_api::pb;
 
 #[derive(Debug, Clone, Copy)]
@@ -50,9 +50,7 @@ async fn follow(context: &Context, word: &str, options: pb::ControlWorkloadOptio
     while let Some(message) = stream.next().await? {
         context.output.print_message(&message)?;
         context.log.info(format!("[ControlWorkload] {word} {}", ids::short(&message.id)));
-        if !message.hook.is_empty() {
-            context.log.info(format!("[ControlWorkload] HookOutput {}", String::from_utf8_lossy(&message.hook)));
-        }
+        hook::report(&context.log, "[ControlWorkload] HookOutput ", &ids::short(&message.id), &message.hook);
         if message.error.is_empty() {
             good += 1;
         } else {

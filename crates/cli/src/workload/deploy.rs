@@ -5,7 +5,7 @@ use super::{dry_run, replace, summary};
 use crate::context::Context;
 use crate::deploy_options::{DeployFlags, deploy_options};
 use crate::error::{CliError, in_words};
-use crate::{op_id, render, source, values};
+use crate::{hook, op_id, render, source, values};
 use eru_api::pb;
 use eru_api::pb::deploy_options::Strategy;
 use eru_types::{EntrypointName, NodeName, PodName};
@@ -250,9 +250,7 @@ fn show(context: &Context, message: &pb::CreateWorkloadMessage) {
         render::volume_plan(&resource.volume_plan_request),
         render::volume_plan(&resource.volume_plan_limit),
     ));
-    if !message.hook.is_empty() {
-        log.info(format!("[Deploy] Hook output\n{}", String::from_utf8_lossy(&message.hook)));
-    }
+    hook::report(log, "[Deploy] Hook output\n", &message.name, &message.hook);
     for (network, addresses) in &message.publish {
         log.info(format!("[Deploy] Bound {network} ip {addresses}"));
     }

@@ -5,7 +5,7 @@ use super::summary;
 use crate::context::Context;
 use crate::deploy_options::{DeployFlags, deploy_options};
 use crate::error::{CliError, in_words};
-use crate::{ids, render, source, values};
+use crate::{hook, ids, render, source, values};
 use eru_api::pb;
 use eru_types::name::excerpt;
 use eru_types::{EntrypointName, NodeName, PodName};
@@ -131,9 +131,7 @@ fn show(context: &Context, message: &pb::ReplaceWorkloadMessage) {
         return;
     }
     let new = created.cloned().unwrap_or_default();
-    if !new.hook.is_empty() {
-        log.info(format!("[Replace] Hook output\n{}", String::from_utf8_lossy(&new.hook)));
-    }
+    hook::report(log, "[Replace] Hook output\n", &new.name, &new.hook);
     log.info(format!("[Replace] Hook workload {} removed", old.id));
     if !old.hook.is_empty() {
         log.info(&old.hook);
