@@ -50,6 +50,14 @@ pub enum CliError {
     /// Items failed; each was reported already.
     #[error("{0}")]
     Items(String),
+    /// All items failed, for the same fault of the request; each was reported already.
+    #[error("{text}")]
+    AllRefused {
+        /// Which fault.
+        code: Code,
+        /// How many.
+        text: String,
+    },
     /// It is not there, or what was to be made is.
     #[error("{0}")]
     Missing(String),
@@ -119,6 +127,7 @@ impl CliError {
         match self {
             Self::Usage(_) | Self::Input(_) => Exit::Usage,
             Self::Refused(status) => Exit::of(status.code()),
+            Self::AllRefused { code, .. } => Exit::of(*code),
             Self::Unreachable { .. } | Self::Broken { .. } => Exit::Unreachable,
             Self::Timeout { .. } => Exit::Timeout,
             Self::Items(_) | Self::Failed(_) => Exit::Failed,
@@ -142,6 +151,10 @@ fn status_text(status: &Status) -> String {
 pub(crate) fn in_words(message: &str) -> String {
     const KEYS: [(&str, &str); 3] = [("/pod/info/", "pod"), ("/node/", "node"), ("/workloads/", "workload")];
     let Some(key) = message.strip_prefix("bad `Count` value: key: ") else { return message.to_owned() };
+    // Of nodes and pods core says it in words as well.
+    if let Some((_, words)) = key.split_once(": ") {
+        return words.to_owned();
+    }
     let found = KEYS.iter().find_map(|(prefix, kind)| Some((kind, key.strip_prefix(prefix)?)));
     found.map_or_else(|| message.to_owned(), |(kind, name)| format!("{kind} not found: {name}"))
 }
@@ -162,6 +175,7 @@ mod tests {
         assert_eq!(text("bad `Count` value: key: /pod/info/web"), "pod not found: web");
         assert_eq!(text("bad `Count` value: key: /node/n\n1"), "node not found: n\\n1");
         assert_eq!(text("bad `Count` value: key: /x"), "bad `Count` value: key: /x");
+        assert_eq!(text("bad `Count` value: key: /node/n1: node \"n1\" does not exist"), "node \"n1\" does not exist");
         assert_eq!(text("Key exists"), "Key exists");
         let exists = CliError::from(Status::already_exists("Key exists")).names("pod", "web");
         assert_eq!((exists.to_string().as_str(), exists.exit()), ("pod \"web\" exists already", Exit::Missing));

@@ -57,6 +57,24 @@ async fn the_originals_agents_report() {
 }
 
 #[tokio::test]
+async fn who_has_ended_is_not_shown_as_running() {
+    let mut core = start().await.with_nodes(&["n1"]).await;
+    let id = core.deployed(deploy("app", 1)).await.remove(0);
+    let exit = Some(pb::ExitStatus { code: 1, ..Default::default() });
+    for (report, want) in [
+        (report(&id, true), "running"),
+        (pb::WorkloadStatus { exit, ..report(&id, false) }, "exited"),
+        (report(&id, true), "running"),
+        (report(&id, false), "running"),
+    ] {
+        set(&mut core, vec![report]).await.unwrap();
+        let shown = core.client.get_workload(pb::WorkloadId { id: id.clone() }).await.unwrap().into_inner();
+        assert_eq!(shown.state, want, "{:?}", shown.status);
+    }
+    core.stop().await;
+}
+
+#[tokio::test]
 async fn a_report_with_a_time_to_live_expires_unless_it_is_repeated() {
     let mut core = start().await.with_nodes(&["n1"]).await;
     let ids = core.deployed(deploy("app", 2)).await;

@@ -41,6 +41,7 @@ pub(crate) fn obstacle(node: &NodeSnapshot, request: &Request) -> Option<ReasonK
     let runs = match request.content {
         Content::Image => node.runs_images,
         Content::Command => node.runs_commands,
+        Content::Any => node.runs_images || node.runs_commands,
     };
     if filter.includes.is_empty() {
         if filter.excludes.contains(&node.name) {
@@ -75,10 +76,8 @@ pub(crate) fn cause(node: &NodeSnapshot, request: &Request) -> Option<Cause> {
         ReasonKind::Labels => "without the wanted labels".to_owned(),
         ReasonKind::SpreadLabel => format!("without the label \"{}\"", request.spread_label.escape_debug()),
         ReasonKind::NoRuntime => "no runtime".to_owned(),
-        ReasonKind::Content => match request.content {
-            Content::Image => "runs plain commands, not images".to_owned(),
-            Content::Command => "runs images, not plain commands".to_owned(),
-        },
+        ReasonKind::Content if request.content == Content::Image => "runs plain commands, not images".to_owned(),
+        ReasonKind::Content => "runs images, not plain commands".to_owned(),
         _ => kind.as_str().to_owned(),
     };
     Some(Cause::new(kind, text))
@@ -116,6 +115,7 @@ fn nothing_usable(all: &[&NodeSnapshot], request: &Request) -> Refusal {
         match request.content {
             Content::Image => " (leave the image out to run a plain command)",
             Content::Command => " (give an image)",
+            Content::Any => "",
         }
     } else {
         ""

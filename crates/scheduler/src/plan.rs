@@ -200,7 +200,9 @@ impl<'a> Planning<'a> {
         let mut tally = Tally::default();
         for node in &self.all {
             let full = || {
-                let text = format!("has the {} instances that a node may have", request.node_max);
+                // Two texts, not one for each number that nodes have: there may be thousands of nodes.
+                let more = if node.count(&self.key) > request.node_max { "more than " } else { "" };
+                let text = format!("has {more}the {} instances that a node may have", request.node_max);
                 let none_left = left(request.node_max, node.count(&self.key).into()) == 0;
                 none_left.then(|| Cause::new(ReasonKind::Full, text))
             };

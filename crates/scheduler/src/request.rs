@@ -30,6 +30,8 @@ pub enum Content {
     Image,
     /// A plain command.
     Command,
+    /// Whatever the node runs: only the room is asked for.
+    Any,
 }
 
 /// How cores are cut.

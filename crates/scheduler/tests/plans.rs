@@ -5,9 +5,9 @@
 mod support;
 
 use eru_scheduler::{Content, NodeSnapshot, Readiness, RefusalKind, Request, Strategy, capacities};
-use eru_types::{Labels, NodeName, PodName};
+use eru_types::{AppName, EntrypointName, Labels, NodeName, PodName};
 use proptest::prelude::*;
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 use support::{Asked, GIB, Node, counts, run};
 
 fn node(name: &str, memory: u64, storage: u64) -> NodeSnapshot {
@@ -70,6 +70,35 @@ fn commands_and_images_go_where_they_run() {
     assert_eq!(counts(&run(&nodes, &command).unwrap()), [("n2", 2)]);
     assert_eq!(counts(&run(&nodes, &request(2, 0, 0)).unwrap()), [("n1", 2)]);
     assert!(run(&nodes[1..], &request(1, 0, 0)).unwrap_err().to_string().contains("plain command"));
+}
+
+#[test]
+fn room_alone_is_asked_of_each_node_for_what_it_runs() {
+    let mut nodes = [node("n1", GIB, 0), node("n2", GIB, 0), node("n3", GIB, 0)];
+    (nodes[1].runs_commands, nodes[1].runs_images) = (true, false);
+    (nodes[2].runs_commands, nodes[2].runs_images) = (false, false);
+    let mut room = request(2, 0, 0);
+    room.content = Content::Any;
+    assert_eq!(counts(&run(&nodes, &room).unwrap()), [("n1", 1), ("n2", 1)]);
+    let text = run(&nodes[2..], &room).unwrap_err().to_string();
+    assert_eq!(text, "not enough nodes: no node of pod \"p\" may be used: 1 node: no runtime");
+}
+
+#[test]
+fn a_node_that_has_more_than_it_may_says_so() {
+    let key = || (AppName::new("a").unwrap(), EntrypointName::new("e").unwrap());
+    let with =
+        |name: &str, count| NodeSnapshot { counts: Arc::new(BTreeMap::from([(key(), count)])), ..node(name, GIB, 0) };
+    let mut asked = request(1, 0, 0);
+    (asked.app, asked.entrypoint) = key();
+    asked.node_max = 2;
+    let text = run(&[with("n1", 9), with("n2", 2), with("n3", 4)], &asked).unwrap_err().to_string();
+    assert!(
+        text.ends_with(
+            ": 2 nodes: has more than the 2 instances that a node may have; 1 node: has the 2 instances that a node may have"
+        ),
+        "{text}"
+    );
 }
 
 #[test]

@@ -24,9 +24,6 @@ pub(crate) struct Args {
     /// Bind each instance to cores of its own
     #[arg(long)]
     cpu_bind: bool,
-    /// Image of one instance; without it, nodes for plain commands are asked
-    #[arg(long, value_name = "IMAGE", value_parser = values::image, default_value = "", hide_default_value = true)]
-    image: String,
     /// Only this node; repeatable
     #[arg(long, short = 'n', alias = "nodename", value_name = "NODE")]
     node: Vec<NodeName>,
@@ -55,7 +52,6 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), CliError> {
         name: NOBODY.into(),
         entrypoint: Some(pb::EntrypointOptions { name: NOBODY.into(), ..Default::default() }),
         podname: args.pod.to_string(),
-        image: args.image,
         count: 1,
         deploy_strategy: pb::deploy_options::Strategy::Dummy as i32,
         resource_opts: Some(pb::ResourceOptions {

@@ -43,7 +43,8 @@ fn resource(workload: &pb::Workload) -> Vec<String> {
 /// What the original does not know: only lines that say something, so that its layout stays where there is nothing.
 fn details(workload: &pb::Workload) -> Vec<String> {
     let mut lines = Vec::new();
-    if !matches!(workload.state.as_str(), "" | "running") {
+    // Who has exited says so with its exit code, below.
+    if !matches!(workload.state.as_str(), "" | "running" | "exited") {
         lines.push(format!("State: {}", workload.state));
     }
     let Some(status) = &workload.status else { return lines };

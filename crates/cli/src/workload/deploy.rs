@@ -9,6 +9,8 @@ use crate::{hook, op_id, render, source, values};
 use eru_api::pb;
 use eru_api::pb::deploy_options::Strategy;
 use eru_types::{EntrypointName, NodeName, PodName};
+use std::collections::BTreeSet;
+use tonic::Code;
 
 /// The network when none is named.
 const NETWORK: &str = "host";
@@ -200,6 +202,7 @@ async fn deploy(context: &Context, options: pb::DeployOptions) -> Result<(), Cli
     let by_node = [Strategy::Fill as i32, Strategy::Each as i32].contains(&options.deploy_strategy);
     let wanted = if by_node { 0 } else { options.count.max(0) as usize };
     let (mut good, mut seen) = (0, 0);
+    let mut codes = BTreeSet::new();
     let mut stream =
         context.write_stream("CreateWorkload", options, async |mut core, o| core.create_workload(o).await).await?;
     loop {
@@ -207,6 +210,7 @@ async fn deploy(context: &Context, options: pb::DeployOptions) -> Result<(), Cli
             Ok(Some(message)) => {
                 seen += 1;
                 good += usize::from(message.success);
+                codes.insert(message.code);
                 context.output.print_message(&message)?;
                 show(context, &message);
                 if wanted > 1 {
@@ -226,7 +230,21 @@ async fn deploy(context: &Context, options: pb::DeployOptions) -> Result<(), Cli
     if total == 0 {
         return Err(CliError::Items("0 created: core deployed nothing".into()));
     }
-    summary(good, total, "created")
+    ended(good, total, &codes)
+}
+
+/// How a deploy ended whose messages had these codes. Where the request itself is to blame for all of it, the exit code is
+/// that of a refused call.
+fn ended(good: usize, total: usize, codes: &BTreeSet<i32>) -> Result<(), CliError> {
+    match summary(good, total, "created") {
+        Err(CliError::Items(text)) if good == 0 && codes.len() == 1 && !codes.contains(&0) => {
+            Err(CliError::AllRefused {
+                code: codes.iter().copied().map(Code::from).next().expect("there is one"),
+                text,
+            })
+        }
+        outcome => outcome,
+    }
 }
 
 fn show(context: &Context, message: &pb::CreateWorkloadMessage) {
@@ -259,6 +277,28 @@ fn show(context: &Context, message: &pb::CreateWorkloadMessage) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_request_that_is_refused_as_a_whole_ends_with_its_code() {
+        use crate::exit::Exit;
+        let exit = |good, codes: &[Code]| {
+            let codes = codes.iter().map(|code| *code as i32).collect();
+            ended(good, 2, &codes).map_err(|error| (error.to_string(), error.exit()))
+        };
+        assert_eq!(exit(2, &[Code::Ok]), Ok(()));
+        for (code, want) in [
+            (Code::InvalidArgument, Exit::Usage),
+            (Code::NotFound, Exit::Missing),
+            (Code::FailedPrecondition, Exit::Precondition),
+            (Code::ResourceExhausted, Exit::Exhausted),
+        ] {
+            assert_eq!(exit(0, &[code]), Err(("0 of 2 created".to_owned(), want)));
+            assert_eq!(exit(1, &[Code::Ok, code]), Err(("1 of 2 created".to_owned(), Exit::Failed)), "some were made");
+        }
+        for codes in [&[Code::Ok][..], &[Code::Ok, Code::NotFound], &[Code::InvalidArgument, Code::NotFound], &[]] {
+            assert_eq!(exit(0, codes), Err(("0 of 2 created".to_owned(), Exit::Failed)), "{codes:?}");
+        }
+    }
 
     #[test]
     fn what_is_deployed_over_what_is_there() {

@@ -60,6 +60,19 @@ impl Args {
         pod && op && (self.match_ip.is_empty() || has(&self.match_ip)) && !has(&self.skip_ip)
     }
 
+    /// Fails for a node or pod that is not there: as a filter core takes any name, as the original did.
+    async fn must_exist(&self, context: &Context) -> Result<(), CliError> {
+        if let Some(node) = &self.nodename {
+            let options = pb::GetNodeOptions { nodename: node.to_string(), ..Default::default() };
+            context.read("GetNode", options, async |mut core, o| core.get_node(o).await).await?;
+        }
+        for pod in &self.pod {
+            let options = pb::GetPodOptions { name: pod.to_string() };
+            context.read("GetPod", options, async |mut core, o| core.get_pod(o).await).await?;
+        }
+        Ok(())
+    }
+
     fn options(&self) -> Result<pb::ListWorkloadsOptions, CliError> {
         if let Some(op) = self.op_id.as_ref().filter(|op| op.is_empty()) {
             return Err(CliError::Usage(format!("--op-id: must not be empty, got \"{}\"", excerpt(op))));
@@ -87,6 +100,9 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), CliError> {
         if args.keeps(&workload) {
             workloads.push(workload);
         }
+    }
+    if workloads.is_empty() {
+        args.must_exist(context).await?;
     }
     if args.statistics {
         let sums = Statistics::of(&workloads);

@@ -1,6 +1,7 @@
 //! Workloads and their status as the public API spells them.
 
 use super::WorkloadView;
+use crate::record::PlacementState;
 use bytes::Bytes;
 use eru_api::pb;
 use eru_runtime::RuntimeKind;
@@ -32,7 +33,7 @@ pub(crate) fn workload_with(view: &WorkloadView, status: pb::WorkloadStatus) -> 
         create_time: placement.created_at_ms / 1000,
         env: spec.env.clone(),
         runtime: view.life.runtime.clone(),
-        state: state_word(placement.state).to_owned(),
+        state: shown_state(placement.state, &status).to_owned(),
         isolation: isolation(&view.life.runtime).to_owned(),
         ident: placement.ident().to_string(),
         op_id: placement.op_id.clone(),
@@ -108,14 +109,22 @@ fn to_pb_devices(devices: &BTreeMap<String, u64>) -> pb::Volume {
 }
 
 /// The word for a placement's state.
-pub fn state_word(state: crate::record::PlacementState) -> &'static str {
-    use crate::record::PlacementState::*;
+pub fn state_word(state: PlacementState) -> &'static str {
+    use PlacementState::*;
     match state {
         Planned => "planned",
         Created => "created",
         Running => "running",
         Removing => "removing",
     }
+}
+
+/// The same of what is there: who has ended does not run, although nobody removed it.
+fn shown_state(state: PlacementState, status: &pb::WorkloadStatus) -> &'static str {
+    if state == PlacementState::Running && status.exit.is_some() && !status.running {
+        return "exited";
+    }
+    state_word(state)
 }
 
 fn isolation(runtime: &str) -> &'static str {

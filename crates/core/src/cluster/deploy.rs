@@ -159,7 +159,7 @@ impl Deploy {
             Ok(Answer::Dropped) => begun(Err(Error::Unavailable("the client left before its deploy was begun".into()))),
             Ok(Answer::Refused(refusal)) => {
                 begun(Ok(()));
-                self.tell(DeployOutcome::failed(refusal.to_string(), &self.request.op_id)).await;
+                self.tell(DeployOutcome::refused(&refusal, &self.request.op_id)).await;
             }
             Ok(Answer::Known(op)) => match self.settled(op).await {
                 Err(error) => begun(Err(error)),

@@ -180,6 +180,19 @@ impl Engines {
         }
     }
 
+    /// The engine at an address when it is outside of this process, which is to be asked whether it is there. Nothing is
+    /// opened: this core does not have it yet.
+    ///
+    /// # Errors
+    /// As [`Engines::open`].
+    pub fn outside<'a>(&self, at: impl Into<Address<'a>>) -> Result<Option<Arc<dyn Runtime>>> {
+        let Address { endpoint, tls } = at.into();
+        match self.reach(endpoint)? {
+            Reach::Docker => Ok(Some(Arc::new(self.docker(endpoint, tls)?))),
+            Reach::Process(_) | Reach::Fake(_) => Ok(None),
+        }
+    }
+
     fn connect(&self, endpoint: &str, tls: Option<&Certificates>) -> Result<Engine> {
         match self.reach(endpoint)? {
             Reach::Docker => Ok(self.engine(Arc::new(self.docker(endpoint, tls)?), None)),

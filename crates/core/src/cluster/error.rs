@@ -61,14 +61,17 @@ impl Error {
         Self::missing(format_args!("/workloads/{id}"))
     }
 
-    /// A node that is not there, in the original's words.
+    /// A node that is not there, in the original's words and in those of people.
     pub fn no_node(name: impl std::fmt::Display) -> Self {
-        Self::missing(format_args!("/node/{name}"))
+        let words = format!("node \"{name}\" does not exist; `eru-cli node add --nodename {name} POD` adds it");
+        Self::missing(format_args!("/node/{name}: {words}"))
     }
 
-    /// A pod that is not there, in the original's words.
+    /// A pod that is not there, in the original's words and in those of people.
     pub fn no_pod(name: impl std::fmt::Display) -> Self {
-        Self::missing(format_args!("/pod/info/{name}"))
+        let words =
+            format!("pod \"{name}\" does not exist; `eru-cli pod list` lists all, `eru-cli pod add {name}` adds it");
+        Self::missing(format_args!("/pod/info/{name}: {words}"))
     }
 }
 

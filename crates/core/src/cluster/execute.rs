@@ -104,13 +104,12 @@ impl Cluster {
                 self.fault("deploy.running").await;
             }
             Err(error) => {
-                outcome.error = error.to_string();
                 tracing::info!(workload = %current.placement.name, node = %current.placement.node, %error, "deploy failed");
                 if !matches!(error, Error::Conflict(_)) {
                     // What is not undone now is said in the log, and is recovery's.
                     let _ = self.undo(current.clone()).await;
                 }
-                outcome.id = None;
+                outcome = outcome.because(&error);
             }
         }
         outcome

@@ -2,12 +2,16 @@
 
 use super::{Cluster, Error, Result, read::read};
 use crate::{
+    cache::NodeView,
     keys,
     record::{self, PodRecord, Versioned},
 };
 use eru_kv::{Durability, Guard, Op, Txn};
 use eru_types::PodName;
+use std::sync::Arc;
 
+/// Most nodes that are named when a pod still has some.
+const NODES_NAMED_MAX: usize = 5;
 /// How often a removal is tried again when somebody changed the same pod in between.
 const CONFLICTS_MAX: usize = 8;
 
@@ -57,10 +61,9 @@ impl Cluster {
             };
             // AddNode rewrites the pod's record, so a node that this cache does not show yet fails the guard.
             self.cache.linearizable().await?;
-            let nodes = self.cache.nodes(Some(name)).len();
-            if nodes > 0 {
-                let text = format!("pod has nodes: pod {name} still has {nodes} nodes, delete them first");
-                return Err(Error::Precondition(text));
+            let nodes = self.cache.nodes(Some(name));
+            if !nodes.is_empty() {
+                return Err(Error::Precondition(has_nodes(name, &nodes)));
             }
             let key = keys::pod(name);
             let txn = Txn {
@@ -75,4 +78,18 @@ impl Cluster {
         }
         Err(Error::Conflict(format!("pod {name} is being changed by others; try again")))
     }
+}
+
+/// The original's words, and which nodes they are.
+fn has_nodes(pod: &PodName, nodes: &[Arc<NodeView>]) -> String {
+    let (count, what) = match nodes.len() {
+        1 => ("1 node".to_owned(), "it"),
+        count => (format!("{count} nodes"), "them"),
+    };
+    let names: Vec<&str> = nodes.iter().take(NODES_NAMED_MAX).map(|node| node.name().as_str()).collect();
+    let more = if nodes.len() > NODES_NAMED_MAX { ", ..." } else { "" };
+    format!(
+        "pod has nodes: pod {pod} still has {count}, delete {what} first: {}{more}; `eru-cli node remove NODE`",
+        names.join(", ")
+    )
 }

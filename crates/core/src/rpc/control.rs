@@ -1,6 +1,6 @@
 //! Deploys, and what is done with workloads afterwards.
 
-use super::{placing::to_pb_capacity, service::CoreService, streams::Answers};
+use super::{error::refusal_code, placing::to_pb_capacity, service::CoreService, streams::Answers};
 use crate::{
     cache::wire::{to_pb_resource, without_plans},
     cluster::{
@@ -80,6 +80,7 @@ pub(super) fn created(outcome: DeployOutcome) -> pb::CreateWorkloadMessage {
         name: text(outcome.name.map(|name| name.to_string())),
         success: outcome.error.is_empty(),
         error: outcome.error,
+        code: outcome.refused.map_or(0, |kind| refusal_code(kind) as i32),
         publish: outcome.publish,
         hook: outcome.hook.into(),
         // As the original has it: the plans are in the workload itself.

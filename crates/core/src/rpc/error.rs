@@ -20,6 +20,16 @@ impl From<Error> for Status {
     }
 }
 
+/// The code of what the scheduler refuses.
+pub(super) fn refusal_code(kind: RefusalKind) -> Code {
+    match kind {
+        RefusalKind::Invalid => Code::InvalidArgument,
+        RefusalKind::UnknownNode => Code::NotFound,
+        RefusalKind::NoNode => Code::FailedPrecondition,
+        RefusalKind::NotEnough => Code::ResourceExhausted,
+    }
+}
+
 fn code(error: &Error) -> Code {
     match error {
         Error::Invalid(_) => Code::InvalidArgument,
@@ -27,12 +37,7 @@ fn code(error: &Error) -> Code {
         Error::Exists(_) => Code::AlreadyExists,
         Error::Precondition(_) => Code::FailedPrecondition,
         Error::Exhausted(_) => Code::ResourceExhausted,
-        Error::Refused(refusal) => match refusal.kind {
-            RefusalKind::Invalid => Code::InvalidArgument,
-            RefusalKind::UnknownNode => Code::NotFound,
-            RefusalKind::NoNode => Code::FailedPrecondition,
-            RefusalKind::NotEnough => Code::ResourceExhausted,
-        },
+        Error::Refused(refusal) => refusal_code(refusal.kind),
         Error::Conflict(_) => Code::Aborted,
         Error::Unavailable(_) => Code::Unavailable,
         Error::Unimplemented(_) => Code::Unimplemented,

@@ -70,6 +70,7 @@ fn allowed(node: &NodeSnapshot, request: &Request) -> bool {
     let runs = match request.content {
         Content::Image => node.runs_images,
         Content::Command => node.runs_commands,
+        Content::Any => node.runs_images || node.runs_commands,
     };
     let ready = filter.all || node.readiness == Readiness::Ready;
     let chosen = if filter.includes.is_empty() {

@@ -87,7 +87,8 @@ impl Deploy {
                     Some((view, PlacementState::Running)) => tell(DeployOutcome::of(&view.placement)).await,
                     Some((_, PlacementState::Planned | PlacementState::Created)) => drop(still.insert(seq, name)),
                     Some((view, PlacementState::Removing)) => {
-                        let error = "it is being removed".to_owned();
+                        let name = &view.placement.name;
+                        let error = format!("instance {seq} of op \"{op_id}\", workload {name}, is being removed");
                         tell(DeployOutcome { error, id: None, ..DeployOutcome::of(&view.placement) }).await;
                     }
                     None => {

@@ -9,7 +9,7 @@ use crate::{
     },
     record::NodeRecord,
 };
-use eru_runtime::{Error as RuntimeError, Info, RuntimeKind};
+use eru_runtime::{Error as RuntimeError, Info, Runtime, RuntimeKind};
 use eru_types::NodeName;
 use std::time::Duration;
 
@@ -88,13 +88,23 @@ impl Cluster {
     /// when it is not one that can be used.
     pub async fn engine_info(&self, at: Address<'_>, patience: Duration) -> Result<(RuntimeKind, Info)> {
         let engine = self.engines.open(at)?;
-        let endpoint = eru_types::name::excerpt(at.endpoint);
-        let silent = |cause: String| Error::Unavailable(format!("engine at {endpoint} did not answer: {cause}"));
-        match tokio::time::timeout(patience, engine.runtime.info()).await {
-            Ok(Ok(info)) => Ok((engine.runtime.kind(), info)),
-            Ok(Err(RuntimeError::Unavailable { cause, .. })) => Err(silent(cause)),
-            Ok(Err(error)) => Err(Error::Precondition(format!("engine at {endpoint} cannot be used: {error}"))),
-            Err(_) => Err(silent(format!("no answer in {} s", patience.as_secs_f32()))),
+        Ok((engine.runtime.kind(), info_of(&*engine.runtime, at.endpoint, patience).await?))
+    }
+
+    /// Refuses to give `former` the engine that `now` names when that does not answer: all workloads of the node would be out
+    /// of reach. Engines of this process are not asked: a simulated one may be made to be silent.
+    pub(super) async fn check_answers(&self, former: &NodeRecord, now: &NodeRecord) -> Result<()> {
+        let Some(runtime) = self.engines.outside(now)? else { return Ok(()) };
+        let stays = |text: String| {
+            let (name, kept) = (&former.name, eru_types::name::excerpt(&former.endpoint));
+            format!(
+                "{text}; node \"{name}\" keeps its engine at {kept}: see that the new one answers, then set it again"
+            )
+        };
+        match info_of(&*runtime, &now.endpoint, self.settings.connection_timeout).await {
+            Ok(_) => Ok(()),
+            Err(Error::Unavailable(text)) => Err(Error::Unavailable(stays(text))),
+            Err(error) => Err(Error::Precondition(stays(error.to_string()))),
         }
     }
 
@@ -104,5 +114,17 @@ impl Cluster {
         let id = serde_json::Value::from(info.id);
         let (kind, cores, memory, storage) = (kind.as_str(), info.cores, info.memory_bytes, info.storage_bytes);
         Ok(format!(r#"{{"Type":"{kind}","ID":{id},"NCPU":{cores},"MemTotal":{memory},"StorageTotal":{storage}}}"#))
+    }
+}
+
+/// Asks a runtime what its machine has.
+async fn info_of(runtime: &dyn Runtime, endpoint: &str, patience: Duration) -> Result<Info> {
+    let endpoint = eru_types::name::excerpt(endpoint);
+    let silent = |cause: String| Error::Unavailable(format!("engine at {endpoint} did not answer: {cause}"));
+    match tokio::time::timeout(patience, runtime.info()).await {
+        Ok(Ok(info)) => Ok(info),
+        Ok(Err(RuntimeError::Unavailable { cause, .. })) => Err(silent(cause)),
+        Ok(Err(error)) => Err(Error::Precondition(format!("engine at {endpoint} cannot be used: {error}"))),
+        Err(_) => Err(silent(format!("no answer in {} s", patience.as_secs_f32()))),
     }
 }

@@ -28,7 +28,13 @@ impl Cluster {
             // placement that does not decode is one as well.
             let one = RangeOptions { limit: 1, ..RangeOptions::default() };
             if !self.kv.range(&keys::placements(name), one).await?.kvs.is_empty() {
-                return Err(Error::Precondition("node not empty, still has workloads associated".into()));
+                self.cache.linearizable().await?;
+                // One that does not decode is not among them, but is there.
+                let count = self.cache.placements_of(name).len().max(1);
+                return Err(Error::Precondition(format!(
+                    "node not empty, still has workloads associated: {count} on node \"{name}\"; `eru-cli node workloads \
+                     {name}` lists them, `eru-cli workload remove ID` removes one"
+                )));
             }
             let version = version.as_ref().map(|kv| kv.mod_revision).unwrap_or_default();
             let txn = Txn {

@@ -2,7 +2,7 @@
 
 use super::{NodeChange, apply};
 use crate::{
-    cluster::{Cluster, Error, Result, clock::now_ms, read::read},
+    cluster::{Cluster, Error, Result, clock::now_ms, engines::Address, read::read},
     keys,
     record::{self, NodeRecord, Verdict, VerdictRecord, Versioned},
 };
@@ -21,9 +21,10 @@ impl Cluster {
     /// Changes a node. All of it happens at one revision, or nothing.
     ///
     /// # Errors
-    /// [`Error::NotFound`]; what [`apply`] says; [`Error::Conflict`].
+    /// [`Error::NotFound`]; what [`apply`] says; [`Error::Unavailable`] when the engine that the node is to have does not
+    /// answer; [`Error::Conflict`].
     pub async fn set_node(&self, name: &NodeName, change: &NodeChange) -> Result<()> {
-        let (mut former, mut now) = (None, None);
+        let (mut former, mut now): (Option<NodeRecord>, Option<NodeRecord>) = (None, None);
         for _ in 0..CONFLICTS_MAX {
             let wanted = [keys::node(name), keys::version(name), keys::verdict(name)];
             let found = read(&*self.kv, &wanted).await?;
@@ -40,9 +41,13 @@ impl Cluster {
                 }
                 let used = self.cache.node(name).map(|view| view.used).unwrap_or_default();
                 let mut record: Versioned<NodeRecord> = decode(name, node)?;
-                former = Some(record.record.clone());
+                let before = record.record.clone();
                 apply(&mut record, change, &used)?;
                 if change.moves_engine() {
+                    let asked = now.as_ref().is_some_and(|asked| Address::from(asked) == Address::from(&record.record));
+                    if !asked {
+                        self.check_answers(&before, &record.record).await?;
+                    }
                     // Not opened before the change is made: opening makes simulated engines, and turns their knobs.
                     let kind = self.engines.kind(&record.record)?;
                     _turn = self.check_alone(name, kind).await?;
@@ -50,6 +55,7 @@ impl Cluster {
                     record.runs_images = kind.runs_images();
                     record.runs_commands = kind.runs_commands();
                 }
+                former = Some(before);
                 now = Some(record.record.clone());
                 then.push(Op::put(keys::node(name), record::encode(&record)));
             }

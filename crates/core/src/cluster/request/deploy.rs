@@ -38,7 +38,7 @@ pub struct DeployRequest {
     pub entrypoint: EntrypointName,
     /// Which nodes may be used; a deploy has a pod, CalculateCapacity need not.
     pub filter: NodeFilter,
-    /// Whether it has an image.
+    /// Whether it has an image, a command, or (for the room alone) neither.
     pub content: Content,
     /// What each instance is made from. Its labels are the user's and `ERU_META`.
     pub spec: WorkloadSpec,
@@ -128,11 +128,16 @@ impl DeployRequest {
         let entrypoint_name = entrypoint::name(&entrypoint.name)?;
         let spec = spec::spec(options, entrypoint)?;
         let demand = resources::given(options.resource_opts.as_ref())?;
-        let content = if options.image.is_empty() { Content::Command } else { Content::Image };
-        if deploys && content == Content::Command && spec.command.is_empty() {
-            let text = "image is empty, and so is the entrypoint's command: give one of them".to_owned();
-            return Err(Error::Invalid(text));
-        }
+        let content = match (options.image.is_empty(), spec.command.is_empty()) {
+            (false, _) => Content::Image,
+            (true, false) => Content::Command,
+            (true, true) if deploys => {
+                let text = "image is empty, and so is the entrypoint's command: give one of them".to_owned();
+                return Err(Error::Invalid(text));
+            }
+            // As clients of the original ask for the room of a pod.
+            (true, true) => Content::Any,
+        };
         let nodes_limit = u32::try_from(options.nodes_limit)
             .map_err(|_| Error::Invalid(format!("nodes_limit must be 0 or more, got {}", options.nodes_limit)))?;
         let op_id = if options.op_id.is_empty() { String::new() } else { key_name("op_id", &options.op_id)? };

@@ -2,6 +2,7 @@
 
 use super::*;
 use eru_api::pb;
+use eru_scheduler::Content;
 use eru_types::Resources;
 
 fn good() -> pb::DeployOptions {
@@ -56,6 +57,19 @@ fn a_good_one_passes_and_absent_resources_are_zero() {
     assert_eq!(DeployRequest::from_pb(&with_op).unwrap().digest, request.digest);
     let other = pb::DeployOptions { count: 2, ..good() };
     assert_ne!(DeployRequest::from_pb(&other).unwrap().digest, request.digest);
+}
+
+#[test]
+fn room_is_asked_for_without_an_image() {
+    let mut options = pb::DeployOptions { image: String::new(), ..good() };
+    let content = |options: &pb::DeployOptions| DeployRequest::for_capacity(options).unwrap().content;
+    assert_eq!(content(&options), Content::Command);
+    entry(&mut options).command.clear();
+    assert_eq!(content(&options), Content::Any, "as clients of the original ask");
+    let deploy = DeployRequest::from_pb(&options).unwrap_err().to_string();
+    assert!(deploy.starts_with("image is empty, and so is the entrypoint's command"), "{deploy}");
+    options.image = "nginx".into();
+    assert_eq!(content(&options), Content::Image);
 }
 
 #[test]

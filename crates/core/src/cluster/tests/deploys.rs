@@ -55,10 +55,14 @@ async fn an_engine_that_cannot_even_undo_is_undone_later() {
     nodes(&cluster, 1, 64 * GIB).await;
     world.engine("n0").fail_next(Operation::Start, 1);
     world.engine("n0").fail_next(Operation::Remove, 1);
-    let outcomes = deploy(&cluster, &options(1)).await;
-    assert!(!outcomes[0].error.is_empty());
+    let wanted = pb::DeployOptions { op_id: "op".into(), ..options(1) };
+    let outcomes = deploy(&cluster, &wanted).await;
+    assert!(!outcomes[0].error.is_empty() && outcomes[0].refused.is_none(), "{outcomes:?}");
     let left = world.placements().await;
     assert_eq!(left[0].state, PlacementState::Removing, "written before it was tried");
+    let again = deploy(&cluster, &wanted).await;
+    let want = format!("instance 0 of op \"op\", workload {}, is being removed", left[0].name);
+    assert_eq!(again[0].error, want);
     assert_eq!(crate::recovery::look(&cluster, false).await.unwrap(), 1);
     assert!(world.placements().await.is_empty());
     world.check(&cluster).await;

@@ -153,6 +153,26 @@ async fn an_engine_that_does_not_answer_is_not_added_and_not_kept_open() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_engine_that_does_not_answer_is_not_given_to_a_node_either() {
+    use crate::cluster::{Error, node::NodeChange};
+    let world = World::new();
+    let cluster = world.core("c1").await;
+    nodes(&cluster, 1, GIB).await;
+    let (open, n0) = (cluster.engines.open_len(), NodeName::new("n0").unwrap());
+    let change = NodeChange { endpoint: "unix:///tmp/eru-no-such.sock".into(), ..NodeChange::default() };
+    let refused = cluster.set_node(&n0, &NodeChange { bypass: Some(true), ..change }).await.unwrap_err();
+    assert!(matches!(refused, Error::Unavailable(_)), "{refused:?}");
+    let text = refused.to_string();
+    assert!(text.starts_with("engine at unix:///tmp/eru-no-such.sock did not answer: "), "{text}");
+    assert!(text.contains("node \"n0\" keeps its engine at fake://n0: see that the new one answers"), "{text}");
+    cluster.cache.linearizable().await.unwrap();
+    let node = cluster.cache.node(&n0).unwrap();
+    assert_eq!((node.record.endpoint.as_str(), node.record.bypass), ("fake://n0", false), "nothing was changed");
+    assert_eq!(cluster.engines.open_len(), open);
+    assert_eq!(succeeded(&deploy(&cluster, &options(1)).await).len(), 1, "and its own engine is in reach");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_fetches_ahead_and_who_deploys_wait_for_the_same_fetch() {
     let world = World::new();
     let cluster = world.core("c1").await;
