@@ -1,6 +1,7 @@
 //! All sets: one task that takes the users' commands, writes the specs and keeps a worker for each set.
 
 mod commands;
+mod refusal;
 mod workers;
 
 use crate::clock::Clock;
@@ -14,13 +15,15 @@ use crate::worker::Ended;
 use commands::answer;
 use eru_api::controller::ReplicaSet;
 use eru_client::{Backoff, Client};
-use eru_types::name::{SetName, excerpt};
+use eru_types::name::SetName;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{self, JoinSet};
 use tokio_util::sync::CancellationToken;
 use workers::Assignment;
+
+pub use refusal::Refusal;
 
 /// Commands that wait for the task at once; each is a user who waits for an answer.
 const COMMANDS_MAX: usize = 64;
@@ -43,46 +46,6 @@ pub type Known = Arc<BTreeMap<String, Published>>;
 pub struct Published {
     desired: watch::Receiver<Arc<Desired>>,
     shown: watch::Receiver<Arc<Shown>>,
-}
-
-/// Why a command was refused.
-#[derive(Debug, thiserror::Error)]
-pub enum Refusal {
-    /// There is no such set.
-    #[error("replicaset \"{}\" not found", excerpt(.0))]
-    NotFound(String),
-    /// The set is being removed.
-    #[error("replicaset \"{0}\" is being removed; wait until it is gone")]
-    Removing(String),
-    /// The set is of another generation than the caller thinks.
-    #[error("replicaset \"{name}\" is of generation {is}, not {expected}; read it again")]
-    Generation {
-        /// Its name.
-        name: String,
-        /// Its generation; 0 = there is no such set.
-        is: u64,
-        /// What the caller expected.
-        expected: u64,
-    },
-    /// What is stored of a set of that name cannot be read.
-    #[error(
-        "replicaset \"{name}\" is stored, but its record cannot be read and is left alone: {cause}; take another name, or repair it"
-    )]
-    Damaged {
-        /// Its name.
-        name: String,
-        /// What is wrong with the record.
-        cause: String,
-    },
-    /// There are too many.
-    #[error("at most {SETS_MAX} replicasets, remove one first")]
-    TooMany,
-    /// Another controller decides.
-    #[error("this controller does not lead (yet); ask again, or another one")]
-    NotLeading,
-    /// The store failed.
-    #[error("the controller's store failed: {0}")]
-    Store(String),
 }
 
 type RemoveReply = oneshot::Sender<Result<Vec<String>, Refusal>>;

@@ -12,6 +12,9 @@ use std::sync::Arc;
 
 /// Generations of a spec that are kept for a look back.
 const HISTORY_LEN_MAX: usize = 10;
+/// Generations that are forgotten at once: with the rest of the change well below the store's bound on operations. Those
+/// that are left are forgotten with the next change.
+const FORGOTTEN_A_TXN: usize = 64;
 /// Slots of one transaction: well below the store's bound on operations, with slots of at most 2 KB well below its bound
 /// on bytes.
 const SLOTS_A_TXN: usize = 100;
@@ -168,10 +171,11 @@ impl Store {
     }
 }
 
-/// Generations that may be forgotten: all but the newest ones and those in `used`.
+/// Generations that may be forgotten now: all but the newest ones and those in `used`, the oldest first.
 pub fn forgettable(specs: &BTreeMap<u64, ReplicaSetSpec>, used: &[u64]) -> Vec<u64> {
     let old = specs.len().saturating_sub(HISTORY_LEN_MAX);
-    specs.keys().take(old).copied().filter(|generation| !used.contains(generation)).collect()
+    let unused = specs.keys().take(old).copied().filter(|generation| !used.contains(generation));
+    unused.take(FORGOTTEN_A_TXN).collect()
 }
 
 /// The name of the set that a record is of.

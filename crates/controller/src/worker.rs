@@ -5,6 +5,7 @@
 //! it by other means: a create by its open intent, a removal by `leaving`.
 
 mod lane;
+mod memory;
 mod pause;
 mod report;
 mod settle;
@@ -17,8 +18,7 @@ use crate::observe::{Observer, Sight};
 use crate::record::ProgressRecord;
 use crate::shown::{Desired, Shown};
 use crate::store::Store;
-use eru_kv::Durability;
-use eru_reconcile::{Create, FAILURE_DELAY_MAX, InstancePhase, Plan, Remove, Resolve, Slot, View, reconcile};
+use eru_reconcile::{InstancePhase, Remove, Resolve, Slot, View, reconcile};
 use lane::{Lane, Queued};
 use pause::Pause;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -182,38 +182,6 @@ impl Worker {
         Ok(true)
     }
 
-    /// Reads what is stored. Creates that were open are sent again: core answers with what they made.
-    async fn remember(&mut self) {
-        let (slots, progress) = loop {
-            match self.tools.store.load_slots(&self.uid).await {
-                Ok(loaded) => break loaded,
-                Err(error) => {
-                    self.note_store_failure(&error);
-                    tokio::time::sleep_until(self.store_pause.pending().unwrap_or_else(Instant::now)).await;
-                }
-            }
-        };
-        self.store_pause.succeeded();
-        self.progress = progress;
-        let now = self.tools.clock.now();
-        for mut slot in slots {
-            // The system's clock may have been set back in between.
-            slot.retry_at = slot.retry_at.min(now + FAILURE_DELAY_MAX);
-            if let Some(intent) = &mut slot.intent {
-                intent.sent_at = now;
-                let create = Create {
-                    slot: slot.slot,
-                    epoch: intent.epoch,
-                    generation: intent.generation,
-                    op_id: intent.op_id.clone(),
-                    reason: eru_reconcile::CreateReason::New,
-                };
-                self.lane(create.generation).push(Queued::new(create, true));
-            }
-            self.slots.insert(slot.slot, slot);
-        }
-    }
-
     fn lane(&mut self, generation: u64) -> &mut Lane {
         self.lanes.entry(generation).or_insert_with(Lane::new)
     }
@@ -248,52 +216,9 @@ impl Worker {
             self.turn_by(Some(Instant::now() + self.tools.clock.until(plan.wake_at)));
         }
         self.publish(Shown::of(&plan, &view.instances, &sight.networks, now));
-        let is_empty = view.instances.is_empty() && plan.slots.iter().all(|slot| slot.intent.is_none());
+        // As they are now: creates that nobody waits for any more were dropped since.
+        let is_empty = view.instances.is_empty() && self.slots.values().all(|slot| slot.intent.is_none());
         Ok(desired.set.removing && is_empty && self.acts.is_empty())
-    }
-
-    /// Stores what the plan remembers. A create must be on disk before it is sent; the rest may follow within moments.
-    async fn persist(&mut self, plan: &Plan) -> Result<(), Error> {
-        let durability = if plan.creates.is_empty() { Durability::Observed } else { Durability::Durable };
-        let changed: Vec<&Slot> = plan.slots.iter().filter(|slot| self.slots.get(&slot.slot) != Some(slot)).collect();
-        self.tools.store.put_slots(&self.uid, &changed, durability).await?;
-        for slot in changed {
-            self.slots.insert(slot.slot, slot.clone());
-        }
-        Ok(())
-    }
-
-    /// Stores which generation works. If that fails it is tried again later; nothing else depends on it.
-    async fn persist_progress(&mut self, plan: &Plan) -> Result<(), Error> {
-        if plan.stable_generation == self.progress.stable_generation {
-            return Ok(());
-        }
-        if let Some(until) = self.progress_pause.pending() {
-            self.turn_by(Some(until));
-            return Ok(());
-        }
-        let progress = ProgressRecord { stable_generation: plan.stable_generation, other: self.progress.other.clone() };
-        match self.tools.store.put_progress(&self.uid, &progress).await {
-            Ok(()) => {
-                self.progress = progress;
-                self.progress_pause.succeeded();
-            }
-            Err(Error::Deposed) => return Err(Error::Deposed),
-            Err(error) => {
-                let text = chain(&error);
-                if self.progress_pause.failed(&text, self.tools.clock.now()) {
-                    tracing::warn!(set = %self.name(), error = %text, "it cannot be stored which generation of a set works");
-                }
-                self.turn_by(self.progress_pause.pending());
-            }
-        }
-        Ok(())
-    }
-
-    async fn put_slot(&mut self, slot: Slot) -> Result<(), Error> {
-        self.tools.store.put_slots(&self.uid, &[&slot], Durability::Observed).await?;
-        self.slots.insert(slot.slot, slot);
-        Ok(())
     }
 
     /// What is being removed, or was and is still shown, is not there to be counted on.
@@ -325,10 +250,4 @@ impl Worker {
             (a, b) => a.or(b),
         };
     }
-}
-
-/// An error with all its causes, on one line.
-fn chain(error: &Error) -> String {
-    let causes = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

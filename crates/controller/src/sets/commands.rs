@@ -122,8 +122,10 @@ impl Running<'_> {
     async fn change(&mut self, mut next: Desired) -> Result<(), Failure> {
         let held = self.sets.get(&next.set.name).expect("only sets that are there are changed");
         let mut used: Vec<u64> = held.shown.borrow().generations.iter().copied().collect();
+        // Before the set was seen it is not known what its instances are made of.
+        let is_seen = !used.is_empty();
         used.extend([next.set.generation, next.set.template_generation, held.desired.borrow().set.template_generation]);
-        let forget = store::forgettable(&next.specs, &used);
+        let forget = if is_seen { store::forgettable(&next.specs, &used) } else { Vec::new() };
         self.term.store.put_set(&next.set, &next.specs, &forget).await?;
         forget.iter().for_each(|generation| drop(next.specs.remove(generation)));
         tracing::info!(set = %next.set.name, generation = next.set.generation, count = next.set.count, removing = next.set.removing, "a replicaset was changed");

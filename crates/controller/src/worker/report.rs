@@ -1,7 +1,8 @@
 //! How the set is, told to whoever asks.
 
 use super::lane::Queued;
-use super::{Leaving, Worker, chain};
+use super::memory::chain;
+use super::{Leaving, Worker};
 use crate::Error;
 use crate::shown::{Desired, Shown};
 use eru_api::controller::Condition;

@@ -64,7 +64,8 @@ impl Worker {
         };
         let was_making_room =
             is_making_room || matches!((sent_at, room_made_at), (Some(sent), Some(made)) if made > sent);
-        if was_making_room && queued.refusals < ROOM_TRIES {
+        // One that was seen for a moment has had its room.
+        if was_making_room && queued.refusals < ROOM_TRIES && self.is_open(&queued.create) {
             // What is on its way out may be just what there is no room for.
             tracing::debug!(slot, epoch, error = %reason, "a create waits for the removals of its set");
             queued.refusals += 1;

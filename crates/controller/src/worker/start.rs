@@ -6,7 +6,7 @@ use super::{Acted, Leaving, REMOVES_MAX, Worker};
 use crate::Error;
 use crate::shown::Desired;
 use eru_api::controller::ReplicaSetSpec;
-use eru_reconcile::{Instance, Remove, RemoveReason, Resolve, forget_intent};
+use eru_reconcile::{Instance, Remove, RemoveReason, Resolve, Slot, create_failed, forget_intent};
 use std::collections::HashMap;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -37,12 +37,19 @@ impl Worker {
 
     /// Sends a create, unless nobody wants it any more and it surely never left.
     async fn start_or_drop(&mut self, desired: &Desired, queued: Queued) -> Result<(), Error> {
-        let Queued { create, was_sent, .. } = &queued;
+        let Queued { create, was_sent, refused, .. } = &queued;
         let Some(slot) = self.slots.get(&create.slot).cloned() else { return Ok(()) };
-        if slot.intent.as_ref().is_none_or(|intent| intent.epoch != create.epoch) {
-            return Ok(());
-        }
         let generation = create.generation;
+        if !self.is_open(create) {
+            // It was seen for a moment and then refused: that is a failure like any other.
+            return match refused.as_ref().filter(|_| !*was_sent) {
+                Some(reason) => {
+                    let failed = create_failed(&slot, create.epoch, generation, self.tools.clock.now(), reason);
+                    self.put_slot_or_requeue(failed, queued).await
+                }
+                None => Ok(()),
+            };
+        }
         let is_wanted = slot.active
             && !desired.set.removing
             && (generation == desired.set.template_generation || generation == self.progress.stable_generation);
@@ -50,14 +57,17 @@ impl Worker {
         match spec {
             Some(spec) if is_wanted || *was_sent => self.start_create(queued, spec),
             _ if *was_sent => {}
-            _ => {
-                if let Err(error) = self.put_slot(forget_intent(&slot, create.epoch)).await {
-                    self.lane(generation).push_front(queued);
-                    return Err(error);
-                }
-            }
+            _ => return self.put_slot_or_requeue(forget_intent(&slot, create.epoch), queued).await,
         }
         Ok(())
+    }
+
+    async fn put_slot_or_requeue(&mut self, slot: Slot, queued: Queued) -> Result<(), Error> {
+        let stored = self.put_slot(slot).await;
+        if stored.is_err() {
+            self.lane(queued.create.generation).push_front(queued);
+        }
+        stored
     }
 
     fn start_create(&mut self, queued: Queued, spec: ReplicaSetSpec) {
@@ -74,7 +84,7 @@ impl Worker {
     fn requeue_for_room(&mut self) {
         let (now, is_making_room) = (Instant::now(), self.is_making_room());
         for (until, queued) in std::mem::take(&mut self.for_room) {
-            if is_making_room && now < until {
+            if is_making_room && now < until && self.is_open(&queued.create) {
                 self.turn_by(Some(until));
                 self.for_room.push((until, queued));
             } else {

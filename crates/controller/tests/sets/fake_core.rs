@@ -9,12 +9,16 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::sync::watch;
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request, Response, Status, Streaming};
 
 type Items<T> = BoxStream<'static, Result<T, Status>>;
+/// How long an instance is seen that cannot be started.
+const STILLBORN_AFTER: Duration = Duration::from_millis(20);
+
 type Reply<'a, T> = Pin<Box<dyn Future<Output = Result<Response<T>, Status>> + Send + 'a>>;
 
 /// The core. Clones are the same one.
@@ -77,6 +81,10 @@ pub struct Faults {
     pub unhealthy: bool,
     /// New instances are not reported on.
     pub unreported: bool,
+    /// New instances are seen for a moment, then they are gone and the answer is no, with this text.
+    pub stillborn: Option<String>,
+    /// Removals are not begun while this is so.
+    pub hold_removes: bool,
 }
 
 /// What was asked.
@@ -268,8 +276,8 @@ fn make(state: &mut State, options: &pb::DeployOptions, revision: i64) -> String
         state.nodes.iter().find(|(_, (_, word))| word == "ready").map(|(name, _)| name.clone()).unwrap_or_default();
     let status = pb::WorkloadStatus {
         id: id.clone(),
-        running: true,
-        healthy: !state.faults.unhealthy,
+        running: state.faults.stillborn.is_none(),
+        healthy: !state.faults.unhealthy && state.faults.stillborn.is_none(),
         node_state: "ready".into(),
         networks: [("loopback".to_owned(), format!("127.64.0.{}", state.made))].into(),
         started_at_ms: revision,
@@ -281,7 +289,7 @@ fn make(state: &mut State, options: &pb::DeployOptions, revision: i64) -> String
         nodename: node,
         podname: options.podname.clone(),
         labels: options.labels.clone(),
-        state: "running".into(),
+        state: if state.faults.stillborn.is_some() { "created" } else { "running" }.into(),
         op_id: options.op_id.clone(),
         owner: options.owner.clone(),
         status: (!state.faults.unreported).then_some(status),
@@ -426,6 +434,13 @@ impl CoreRpc for FakeCore {
         match poison {
             None => {
                 let answer = self.create(&options);
+                let stillborn = self.read(|state| state.faults.stillborn.clone());
+                if let (Some(error), Ok(made)) = (stillborn, &answer) {
+                    // As long as an engine takes to find out that a command cannot be executed.
+                    tokio::time::sleep(STILLBORN_AFTER).await;
+                    self.steal(&made.id);
+                    return item(pb::CreateWorkloadMessage { error, ..Default::default() });
+                }
                 self.until(|state| !state.faults.hold_creates).await;
                 Ok(one(answer))
             }
@@ -446,6 +461,7 @@ impl CoreRpc for FakeCore {
         &self,
         request: Request<pb::RemoveWorkloadOptions>,
     ) -> Result<Response<Self::RemoveWorkloadStream>, Status> {
+        self.until(|state| !state.faults.hold_removes).await;
         Ok(one(Ok(self.remove(&request.into_inner()))))
     }
 

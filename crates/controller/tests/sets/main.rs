@@ -4,4 +4,5 @@ mod fake_core;
 mod life;
 mod many;
 mod poison;
+mod refused;
 mod world;
