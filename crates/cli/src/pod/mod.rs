@@ -109,6 +109,12 @@ async fn add(context: &Context, pod: &PodName, desc: String) -> Result<(), CliEr
     context.output.print(&pods, || render::pods(&pods))
 }
 
+/// Fails for a pod that is not there: to list what is in it, core takes any name.
+async fn must_exist(context: &Context, pod: &PodName) -> Result<(), CliError> {
+    let options = pb::GetPodOptions { name: pod.to_string() };
+    context.read("GetPod", options, async |mut core, o| core.get_pod(o).await).await.map(drop)
+}
+
 async fn remove(context: &Context, pod: &PodName) -> Result<(), CliError> {
     let options = pb::RemovePodOptions { name: pod.to_string() };
     context.write("RemovePod", options, async |mut core, o| core.remove_pod(o).await).await?;
@@ -122,17 +128,22 @@ async fn resource(context: &Context, pod: &PodName, filter: ResourceFilter, stre
         let mut nodes = context
             .read_stream("PodResourceStream", options, async |mut core, o| core.pod_resource_stream(o).await)
             .await?;
+        let mut empty = true;
         while let Some(node) = nodes.next().await? {
             if filter.keeps(&node) {
                 context.output.print_one(&node, || render::resources(std::slice::from_ref(&node)))?;
             }
+            empty = false;
         }
-        return Ok(());
+        return if empty { must_exist(context, pod).await } else { Ok(()) };
     }
     let mut nodes = context
         .read("GetPodResource", options, async |mut core, o| core.get_pod_resource(o).await)
         .await?
         .nodes_resource;
+    if nodes.is_empty() {
+        must_exist(context, pod).await?;
+    }
     nodes.retain(|node| filter.keeps(node));
     nodes.sort_by(|a, b| a.name.cmp(&b.name));
     context.output.print(&nodes, || render::resources(&nodes))

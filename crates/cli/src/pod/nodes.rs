@@ -1,5 +1,6 @@
 //! `pod nodes`.
 
+use super::must_exist;
 use crate::context::Context;
 use crate::error::CliError;
 use crate::{render, values};
@@ -64,15 +65,23 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), CliError> {
     if args.stream {
         let mut nodes =
             context.read_stream("PodNodesStream", options, async |mut core, o| core.pod_nodes_stream(o).await).await?;
+        let mut empty = true;
         while let Some(node) = nodes.next().await? {
             if which.keeps(&node) {
                 context.output.print_one(&node, || render::nodes(std::slice::from_ref(&node), args.show_info))?;
             }
+            empty = false;
         }
-        return Ok(());
+        return match &args.pod {
+            Some(pod) if empty => must_exist(context, pod).await,
+            _ => Ok(()),
+        };
     }
     let mut nodes =
         context.read("ListPodNodes", options, async |mut core, o| core.list_pod_nodes(o).await).await?.nodes;
+    if let Some(pod) = args.pod.as_ref().filter(|_| nodes.is_empty()) {
+        must_exist(context, pod).await?;
+    }
     nodes.retain(|node| which.keeps(node));
     context.output.print(&nodes, || render::nodes(&nodes, args.show_info))
 }

@@ -1,4 +1,4 @@
-//! A core that has one call, and hands each of its conversations to the test.
+//! A core that has one call or a few of a kind, and hands each of its conversations to the test.
 
 use eru_api::pb;
 use std::convert::Infallible;
@@ -78,10 +78,15 @@ where
 {
     /// Serves `call` on a port of its own, for as long as the runtime lives.
     pub async fn serving(call: &'static str) -> Self {
+        Self::serving_all(vec![call]).await
+    }
+
+    /// The same with several calls, which look the same on the wire.
+    pub async fn serving_all(calls: Vec<&'static str>) -> Self {
         let (sender, conversations) = mpsc::channel(1);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let rpc = Rpc { call, sender };
+        let rpc = Rpc { calls, sender };
         tokio::spawn(Server::builder().add_service(rpc).serve_with_incoming(TcpListenerStream::new(listener)));
         Self { address, conversations }
     }
@@ -93,13 +98,13 @@ where
 }
 
 struct Rpc<M, A> {
-    call: &'static str,
+    calls: Vec<&'static str>,
     sender: mpsc::Sender<Conversation<M, A>>,
 }
 
 impl<M, A> Clone for Rpc<M, A> {
     fn clone(&self) -> Self {
-        Self { call: self.call, sender: self.sender.clone() }
+        Self { calls: self.calls.clone(), sender: self.sender.clone() }
     }
 }
 
@@ -125,7 +130,8 @@ where
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         let rpc = self.clone();
         Box::pin(async move {
-            Ok(if request.uri().path() == format!("/pb.CoreRPC/{}", rpc.call) {
+            let call = request.uri().path().strip_prefix("/pb.CoreRPC/");
+            Ok(if call.is_some_and(|call| rpc.calls.contains(&call)) {
                 // On the wire every call is a stream both ways; some have one message.
                 Grpc::new(ProstCodec::<A, M>::default()).streaming(rpc, request).await
             } else {

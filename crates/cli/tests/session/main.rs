@@ -11,6 +11,7 @@ mod copy;
 mod core;
 mod exec;
 mod lambda;
+mod pods;
 mod recorded;
 mod terminal;
 
@@ -41,6 +42,7 @@ const TESTS: &[Test] = &[
     ("changes::a_node_whose_engine_does_not_answer_is_down", || {
         run(changes::a_node_whose_engine_does_not_answer_is_down());
     }),
+    ("pods::one_that_is_not_there", || run(pods::one_that_is_not_there())),
     ("recorded::sent_files", || run(recorded::sent_files())),
     ("recorded::replacements", || run(recorded::replacements())),
     ("recorded::removals", || run(recorded::removals())),

@@ -148,7 +148,7 @@ struct Deploy {
 }
 
 impl Deploy {
-    async fn run(self, begun: oneshot::Sender<Result<()>>) {
+    async fn run(mut self, begun: oneshot::Sender<Result<()>>) {
         let answer = self.plan().await;
         let begun = |outcome| {
             // A client that left does not want to know.
@@ -161,13 +161,17 @@ impl Deploy {
                 begun(Ok(()));
                 self.tell(DeployOutcome::refused(&refusal, &self.request.op_id)).await;
             }
-            Ok(Answer::Known(op)) => match self.settled(op).await {
-                Err(error) => begun(Err(error)),
-                Ok(op) => {
-                    begun(Ok(()));
-                    self.repeat(&op).await;
+            Ok(Answer::Known(op)) => {
+                // Nothing is made for it, so it takes no room.
+                drop(self.room.split(self.room.num_permits()));
+                match self.settled(op).await {
+                    Err(error) => begun(Err(error)),
+                    Ok(op) => {
+                        begun(Ok(()));
+                        self.repeat(&op).await;
+                    }
                 }
-            },
+            }
             Ok(Answer::Placed { planned, failed }) => {
                 begun(Ok(()));
                 for error in failed {

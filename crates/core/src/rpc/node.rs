@@ -64,9 +64,6 @@ impl CoreService {
             s => return Err(Error::Invalid(format!("timeout_in_second must be 0 to {LIST_TIMEOUT_S_MAX}, got {s}"))),
         };
         self.cluster.cache.linearizable().await?;
-        if let Some(pod) = &pod {
-            self.cluster.check_pod(pod).await?;
-        }
         let down = |view: &NodeView| view.record.bypass || !view.available();
         let mut views = self.cluster.cache.nodes(pod.as_ref());
         views.retain(|view| (request.all || !down(view)) && view.record.labels.contains_all(&labels));

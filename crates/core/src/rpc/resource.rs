@@ -32,10 +32,8 @@ impl CoreService {
     async fn resources(&self, pod: &str) -> Result<Vec<pb::NodeResource>> {
         let pod = check::optional_pod(pod)?;
         self.cluster.cache.linearizable().await?;
-        // No name is a pod without nodes, as in the original.
-        let Some(pod) = pod else { return Ok(Vec::new()) };
-        self.cluster.check_pod(&pod).await?;
-        let nodes = self.cluster.cache.nodes(Some(&pod));
+        // No pod is a pod without nodes, as in the original.
+        let nodes = pod.map(|pod| self.cluster.cache.nodes(Some(&pod))).unwrap_or_default();
         Ok(nodes.iter().map(|node| to_pb_resource(node)).collect())
     }
 

@@ -61,8 +61,6 @@ impl Deploy {
 
     /// Answers with what the first deploy of this op id made, waiting for what is still in the making.
     pub(super) async fn repeat(self, op: &OpRecord) {
-        // Nothing is made for it, so it takes no room.
-        drop(self.room);
         let (cache, op_id) = (&self.cluster.cache, &self.request.op_id);
         let tell = async |outcome| {
             // A client that left does not want to know.

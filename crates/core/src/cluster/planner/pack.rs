@@ -79,8 +79,8 @@ impl Chunk {
         self.items.iter().filter(|(of, _)| *of == work).count() < works[work].items.len()
     }
 
-    /// The transaction of the core `instance`. When a guard is lost its answers say which: of each node the version and the record, then the op
-    /// keys.
+    /// The transaction of the core `instance`. When a guard is lost its answers say which: of each node the version and the
+    /// record, then the op keys.
     pub(super) fn txn(&self, works: &[Work], instance: &str) -> Txn {
         let mut txn = Txn::default();
         for (node, basis) in &self.nodes {

@@ -31,8 +31,8 @@ impl Cluster {
     /// Workloads of another pod than the one that is asked for are left out.
     ///
     /// # Errors
-    /// [`Error::NotFound`] without the pod, [`Error::Precondition`] when the owner's epoch is old, [`Error::Exists`] when a request with its op id came before;
-    /// what concerns one workload is in its outcome.
+    /// [`Error::NotFound`] without the pod, [`Error::Precondition`] when the owner's epoch is old, [`Error::Exists`] when a
+    /// request with its op id came before; what concerns one workload is in its outcome.
     pub async fn replace(self: &Arc<Self>, mut request: ReplaceRequest) -> Result<mpsc::Receiver<ReplaceOutcome>> {
         if let Some(owner) = &request.deploy.owner {
             self.tasks.fences.check(&*self.kv, owner).await?;

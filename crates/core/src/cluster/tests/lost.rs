@@ -165,9 +165,11 @@ async fn a_repeat_waits_for_what_another_core_is_still_committing() {
     let first = deploying(&cluster);
     within(planned.recv()).await.unwrap();
     assert!((1..COUNT).contains(&world.placements().await.len()));
-    let mut repeated = deploying(&world.core("c2").await);
+    let other = world.core("c2").await;
+    let mut repeated = deploying(&other);
     let early = tokio::time::timeout(Duration::from_millis(300), &mut repeated).await;
     assert!(early.is_err(), "half of it is no answer: {early:?}");
+    assert_eq!(other.tasks.room_left(), IN_FLIGHT_MAX as usize, "who waits makes nothing, and takes no room");
     go_on.send(()).unwrap();
     let ids = |outcomes: &[_]| succeeded(outcomes).into_iter().collect::<BTreeSet<_>>();
     let (first, repeated) = (within(first).await.unwrap(), within(repeated).await.unwrap());
