@@ -202,7 +202,8 @@ impl<'a> Planning<'a> {
             let full = || {
                 // Two texts, not one for each number that nodes have: there may be thousands of nodes.
                 let more = if node.count(&self.key) > request.node_max { "more than " } else { "" };
-                let text = format!("has {more}the {} instances that a node may have", request.node_max);
+                let s = if request.node_max == 1 { "" } else { "s" };
+                let text = format!("has {more}the {} instance{s} that a node may have", request.node_max);
                 let none_left = left(request.node_max, node.count(&self.key).into()) == 0;
                 none_left.then(|| Cause::new(ReasonKind::Full, text))
             };
