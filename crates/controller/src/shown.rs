@@ -2,7 +2,7 @@
 
 use crate::record::SetRecord;
 use eru_api::controller::{Condition, ReplicaSet, ReplicaSetSpec, Slot as SlotMessage, Status as StatusMessage};
-use eru_reconcile::{Instance, Millis, Plan, Set};
+use eru_reconcile::{Instance, Millis, Phase, Plan, Set};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a set is to be.
@@ -48,25 +48,54 @@ pub struct Shown {
     pub slots: Vec<SlotMessage>,
     /// Generations that instances or open creates are made of, and the last that worked.
     pub generations: BTreeSet<u64>,
+    /// The generation of the set that this speaks of.
+    pub of: u64,
 }
 
 impl Shown {
     /// Before anything was seen.
-    pub fn nothing_seen(want: u32, message: String) -> Self {
+    pub fn nothing_seen(set: &SetRecord, message: String) -> Self {
         let status = StatusMessage {
-            want: small(want),
+            want: small(set.count),
             phase: "starting".to_owned(),
             message: message.clone(),
             ..StatusMessage::default()
         };
-        Self { status, plain: message, ..Self::default() }
+        Self { status, plain: message, of: set.generation, ..Self::default() }
     }
 
-    /// What a plan says of a set.
+    /// The same beside a wish that its worker has not looked at yet: the figures are those that were seen, but what was true
+    /// of the old wish is not said of the new one.
+    pub fn beside(&self, set: &SetRecord) -> Self {
+        let mut shown = self.clone();
+        let is_removing = self.status.phase == Phase::Removing.to_string();
+        if self.of == set.generation && is_removing == set.removing {
+            return shown;
+        }
+        let phase = match set.count {
+            _ if set.removing => Phase::Removing,
+            _ if set.template_generation > self.of => Phase::Rolling,
+            count if self.status.running > small(count) => Phase::Surplus,
+            _ => Phase::Starting,
+        };
+        shown.of = set.generation;
+        shown.status.want = small(set.count);
+        shown.status.phase = phase.to_string();
+        shown.plain = match phase {
+            Phase::Removing => format!("{} instances are still there", self.status.running),
+            _ => format!("{} of {} healthy", self.status.healthy, set.count),
+        };
+        let conditions = std::mem::take(&mut shown.status.conditions);
+        shown.say(conditions, &BTreeMap::new());
+        shown
+    }
+
+    /// What a plan says of a set of generation `of`.
     pub fn of(
         plan: &Plan,
         instances: &[Instance],
         networks: &BTreeMap<String, BTreeMap<String, String>>,
+        of: u64,
         now: Millis,
     ) -> Self {
         let by_id: BTreeMap<&str, &Instance> = instances.iter().map(|i| (i.id.as_str(), i)).collect();
@@ -111,6 +140,7 @@ impl Shown {
                 .chain(intents)
                 .chain([plan.stable_generation])
                 .collect(),
+            of,
         }
     }
 
@@ -132,19 +162,23 @@ impl Shown {
     /// Equal but for the time.
     pub fn says_the_same_as(&self, other: &Self) -> bool {
         let timeless = |shown: &Self| StatusMessage { updated_at_ms: 0, ..shown.status.clone() };
-        self.slots == other.slots && self.generations == other.generations && timeless(self) == timeless(other)
+        self.slots == other.slots
+            && self.generations == other.generations
+            && self.of == other.of
+            && timeless(self) == timeless(other)
     }
 }
 
 /// The set as the API shows it.
 pub fn replica_set(desired: &Desired, shown: &Shown) -> ReplicaSet {
+    let shown = shown.beside(&desired.set);
     ReplicaSet {
         spec: Some(desired.spec()),
         generation: wire(desired.set.generation),
         uid: desired.set.uid.clone(),
         created_at_ms: desired.set.created_at_ms,
-        status: Some(shown.status.clone()),
-        slots: shown.slots.clone(),
+        status: Some(shown.status),
+        slots: shown.slots,
         removing: desired.set.removing,
     }
 }
@@ -155,4 +189,40 @@ fn wire(number: u64) -> i64 {
 
 fn small(number: u32) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_true_of_the_old_wish_is_not_said_of_the_new_one() {
+        let set = |generation, template_generation, count, removing| SetRecord {
+            name: "web".into(),
+            uid: "u".into(),
+            generation,
+            template_generation,
+            count,
+            strategy: eru_reconcile::Strategy::default(),
+            removing,
+            created_at_ms: 0,
+            other: serde_json::Map::new(),
+        };
+        let mut seen = Shown::nothing_seen(&set(1, 1, 3, false), "3 of 3 healthy".into());
+        (seen.status.running, seen.status.healthy, seen.status.phase) = (3, 3, "healthy".into());
+        for (set, want, phase, message) in [
+            (set(1, 1, 3, false), 3, "healthy", "3 of 3 healthy"),
+            (set(2, 1, 5, false), 5, "starting", "3 of 5 healthy"),
+            (set(2, 1, 1, false), 1, "surplus", "3 of 1 healthy"),
+            (set(2, 2, 3, false), 3, "rolling", "3 of 3 healthy"),
+            (set(1, 1, 3, true), 3, "removing", "3 instances are still there"),
+        ] {
+            let status = seen.beside(&set).status;
+            assert_eq!((status.want, status.phase.as_str(), status.message.as_str()), (want, phase, message));
+        }
+        // What keeps failing is still said.
+        let condition = Condition { text: "the store is full".into(), ..Condition::default() };
+        seen.say(vec![condition], &BTreeMap::new());
+        assert_eq!(seen.beside(&set(2, 1, 5, false)).status.message, "3 of 5 healthy; the store is full");
+    }
 }

@@ -215,7 +215,7 @@ impl Worker {
         if plan.wake_at.0 > 0 {
             self.turn_by(Some(Instant::now() + self.tools.clock.until(plan.wake_at)));
         }
-        self.publish(Shown::of(&plan, &view.instances, &sight.networks, now));
+        self.publish(Shown::of(&plan, &view.instances, &sight.networks, desired.set.generation, now));
         // As they are now: creates that nobody waits for any more were dropped since.
         let is_empty = view.instances.is_empty() && self.slots.values().all(|slot| slot.intent.is_none());
         Ok(desired.set.removing && is_empty && self.acts.is_empty())

@@ -34,7 +34,7 @@ impl Running<'_> {
     /// Takes a set in and gives it a worker.
     pub(super) fn start(&mut self, desired: Desired) {
         let (name, uid) = (desired.set.name.clone(), desired.set.uid.clone());
-        let seen = Shown::nothing_seen(desired.set.count, "not looked at yet".to_owned());
+        let seen = Shown::nothing_seen(&desired.set, "not looked at yet".to_owned());
         let held = Held {
             desired: watch::Sender::new(Arc::new(desired)),
             shown: watch::Sender::new(Arc::new(seen)),

@@ -80,6 +80,12 @@ impl Lane {
         self.queue.pop_front().ok_or(look_at)
     }
 
+    /// Takes out a create that surely never left, also while the others wait.
+    pub(super) fn take_unsent(&mut self) -> Option<Queued> {
+        let at = self.queue.iter().position(|queued| !queued.was_sent)?;
+        self.queue.remove(at)
+    }
+
     /// A create is sent.
     pub(super) fn sent(&mut self, queued: &Queued, at: Instant, now: Millis) {
         self.sent.insert(queued.key(), (at, now));

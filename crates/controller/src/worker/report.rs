@@ -40,11 +40,7 @@ impl Worker {
     }
 
     pub(super) fn publish_blind(&self, desired: &Desired, problem: String) {
-        let mut shown = (**self.tools.shown.borrow()).clone();
-        if shown.status.phase.is_empty() {
-            shown = Shown::nothing_seen(desired.set.count, String::new());
-        }
-        shown.status.want = i32::try_from(desired.set.count).unwrap_or(i32::MAX);
+        let mut shown = self.tools.shown.borrow().beside(&desired.set);
         shown.plain = format!("nothing is done while the core is not heard: {problem}");
         shown.status.updated_at_ms = self.tools.clock.now().0;
         self.publish(shown);

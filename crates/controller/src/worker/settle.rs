@@ -259,6 +259,28 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_set_that_is_removed_waits_for_no_create_that_was_refused() {
+        for for_room in [false, true] {
+            let folder = tempfile::tempdir().unwrap();
+            let kv = Embedded::open(folder.path(), EmbeddedOptions::default()).unwrap();
+            let (stop, (_wish, wish)) = (CancellationToken::new(), watch::channel(Arc::new(desired(false))));
+            let _stops = stop.clone().drop_guard();
+            let (mut worker, create) = worker(kv, wish, stop);
+            worker.lane(1).refused();
+            worker.lane(1).refused();
+            if for_room {
+                worker.leaving.insert("other".to_owned(), Leaving::UnderWay(Pause::new()));
+                worker.for_room.push((Instant::now() + ROOM_WAIT, Queued::new(create, true)));
+            } else {
+                worker.lane(1).push(Queued::new(create, false));
+            }
+            worker.start_creates(&desired(true)).await.unwrap();
+            assert!(worker.slots[&0].intent.is_none(), "for room: {for_room}");
+            assert!(worker.for_room.is_empty() && worker.lane(1).is_idle());
+        }
+    }
+
+    #[tokio::test]
     #[should_panic(expected = "an act went wrong")]
     async fn a_panic_in_an_act_is_the_workers() {
         let panicked = tokio::spawn(async { panic!("an act went wrong") }).await;

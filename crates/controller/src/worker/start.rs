@@ -17,6 +17,9 @@ const REPLACE_FIRST: Duration = Duration::from_secs(1);
 
 impl Worker {
     pub(super) async fn start_creates(&mut self, desired: &Desired) -> Result<(), Error> {
+        if desired.set.removing {
+            self.give_up_creates(desired).await?;
+        }
         self.requeue_for_room();
         let (newest, stable) = (desired.set.template_generation, self.progress.stable_generation);
         self.lanes.retain(|generation, lane| !lane.is_idle() || *generation == newest || *generation == stable);
@@ -29,6 +32,22 @@ impl Worker {
                         break;
                     }
                 };
+                self.start_or_drop(desired, queued).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Drops what a set that is being removed surely has not made, whatever it waits for; what may have been made is found
+    /// out first.
+    async fn give_up_creates(&mut self, desired: &Desired) -> Result<(), Error> {
+        for (_, mut queued) in std::mem::take(&mut self.for_room) {
+            // It was refused.
+            queued.was_sent = false;
+            self.lane(queued.create.generation).push_front(queued);
+        }
+        for generation in self.lanes.keys().copied().collect::<Vec<_>>() {
+            while let Some(queued) = self.lane(generation).take_unsent() {
                 self.start_or_drop(desired, queued).await?;
             }
         }

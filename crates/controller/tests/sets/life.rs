@@ -272,6 +272,10 @@ async fn apply_twice_scale_and_remove() {
     let scale = |count| ScaleRequest { name: "web".into(), count };
     let set = controller.api.scale(scale(4)).await.unwrap().into_inner();
     assert_eq!((set.generation, set.spec.unwrap().count), (2, 4));
+    // The answer may be older than the worker's next look, and says nothing of the new wish that was true of the old one.
+    let status = set.status.unwrap();
+    assert_eq!((status.want, status.phase.as_str()), (4, "starting"), "{}", status.message);
+    assert!(status.message.ends_with(" of 4 healthy"), "{}", status.message);
     controller.until("web", "larger", |set| phase(set) == "healthy" && set.slots.len() == 4).await;
     controller.api.scale(scale(1)).await.unwrap();
     controller.until("web", "smaller", |set| phase(set) == "healthy" && set.slots.len() == 1).await;
