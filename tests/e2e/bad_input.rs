@@ -71,3 +71,22 @@ fn up_refuses_what_it_cannot_do() {
         assert!(text.contains(part), "{args:?}: {part:?} is not in {text}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_pod_is_not_made() -> Result<()> {
+    let mut up = Up::start(ERU, &[]).await?;
+    up.stop().await?;
+    let free = "127.0.0.1:0";
+    let out = tokio::process::Command::new(ERU)
+        .args(["up", "--pod", "other", "--listen", free, "--controller-listen", free, "--data-dir"])
+        .arg(up.data_dir())
+        .output()
+        .await?;
+    let text = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert_eq!(out.status.code(), Some(1), "{text}");
+    assert!(text.contains("is registered in pod local"), "{text}");
+    up.again(&[]).await?;
+    let pods = up.cli_ok(&["pod", "list"]).await?;
+    assert!(pods.contains("local") && !pods.contains("other"), "{pods}");
+    Ok(())
+}

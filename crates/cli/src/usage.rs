@@ -25,7 +25,10 @@ pub fn message(command: &Command, words: &[String], error: &Error) -> String {
         }
         ErrorKind::ValueValidation => {
             let cause = error.source().map(ToString::to_string).unwrap_or_default();
-            format!("{}: {cause}", name(&text(error, ContextKind::InvalidArg)))
+            let (arg, value) = (text(error, ContextKind::InvalidArg), excerpt(&text(error, ContextKind::InvalidValue)));
+            // Parsers that are not ours do not say what they were given.
+            let got = if cause.contains(&value) { String::new() } else { format!(", got \"{value}\"") };
+            format!("{}: {cause}{got}", name(&arg))
         }
         ErrorKind::InvalidValue => {
             let arg = text(error, ContextKind::InvalidArg);

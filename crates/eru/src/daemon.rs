@@ -5,6 +5,7 @@ mod agent;
 pub use agent::main as agent;
 
 use crate::{
+    arguments::{self, EXIT_USAGE},
     logging,
     up::{self, Stopped},
 };
@@ -33,7 +34,8 @@ const CORE_CONFIG: &str = "/etc/eru/core.yaml";
     name = "eru-core",
     version,
     after_help = "\
-Every key of the file can be set by an environment variable, ERU_CORE_<KEY>, and the common ones by an option.
+Every key of the file can be set by an environment variable, ERU_CORE_<KEY>, and the common ones by
+an option.
 
 Example:
   printf 'store: etcd\\netcd:\\n  machines: 127.0.0.1:2379\\n' > core.yaml
@@ -90,16 +92,9 @@ struct ControllerArgs {
     password: String,
 }
 
-fn parse<T: Parser>(args: Vec<OsString>) -> Result<T, ExitCode> {
-    T::try_parse_from(args).map_err(|error| {
-        let _ = error.print();
-        ExitCode::from(if error.use_stderr() { up::EXIT_USAGE } else { 0 })
-    })
-}
-
 /// Runs `eru core`.
 pub fn core(args: Vec<OsString>) -> ExitCode {
-    let args: CoreArgs = match parse(args) {
+    let args: CoreArgs = match arguments::parse("eru core", args) {
         Ok(args) => args,
         Err(code) => return code,
     };
@@ -122,7 +117,7 @@ pub fn core(args: Vec<OsString>) -> ExitCode {
         Ok(loaded) => loaded,
         Err(error) => {
             eprintln!("{error}");
-            return ExitCode::from(up::EXIT_USAGE);
+            return ExitCode::from(EXIT_USAGE);
         }
     };
     logging::to_stderr(Some(&loaded.config.log_level.to_string().to_lowercase()));
@@ -171,7 +166,7 @@ where
 
 /// Runs `eru controller`.
 pub fn controller(args: Vec<OsString>) -> ExitCode {
-    let args: ControllerArgs = match parse(args) {
+    let args: ControllerArgs = match arguments::parse("eru controller", args) {
         Ok(args) => args,
         Err(code) => return code,
     };

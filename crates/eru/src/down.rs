@@ -35,15 +35,12 @@ struct Options {
 
 /// Runs `eru down`.
 pub fn main(args: Vec<OsString>) -> ExitCode {
-    match Options::try_parse_from(args) {
+    match crate::arguments::parse("eru down", args) {
         Ok(options) => {
             crate::logging::to_stderr(Some("warn"));
             up::finish("eru down", run(options))
         }
-        Err(error) => {
-            let _ = error.print();
-            ExitCode::from(if error.use_stderr() { up::EXIT_USAGE } else { 0 })
-        }
+        Err(code) => code,
     }
 }
 

@@ -3,6 +3,7 @@
 //! Called as `eru-core`, `eru-agent`, `eru-controller`, `eru-cli` or `eru-hello` (links) it is that program; called as
 //! `eru` it is the command line plus `up`, `down` and a way to start each daemon.
 
+mod arguments;
 mod daemon;
 mod down;
 mod logging;

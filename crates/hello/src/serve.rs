@@ -37,7 +37,11 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(args) => args,
         Err(error) => {
             // Help and version are no errors, and go to standard output. Where that is closed nobody reads.
-            let _ = error.print();
+            if error.use_stderr() {
+                let _ = writeln!(io::stderr(), "{}", wrong(&error));
+            } else {
+                let _ = error.print();
+            }
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
@@ -94,6 +98,13 @@ async fn serve(stream: TcpStream, state: Rc<State>) {
     builder.timer(TokioTimer::new()).header_read_timeout(HEADER_WAIT);
     // What a client does wrong is told to the client, or it has gone.
     let _ = builder.serve_connection(TokioIo::new(stream), service).await;
+}
+
+/// What is wrong with the command line, in one line.
+fn wrong(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    let line = text.lines().next().unwrap_or_default();
+    format!("eru-hello: {}; see --help", line.strip_prefix("error: ").unwrap_or(line))
 }
 
 fn own_ip() -> anyhow::Result<IpAddr> {

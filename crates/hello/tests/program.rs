@@ -114,3 +114,11 @@ fn what_it_cannot_do_it_says() {
         assert_eq!(text(child.stderr.take()), wanted);
     }
 }
+
+#[test]
+fn a_wrong_option_is_one_line() {
+    let output = Command::new(env!("CARGO_BIN_EXE_eru-hello")).arg("--frob").output().expect("the program");
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(said, "eru-hello: unexpected argument '--frob' found; see --help\n");
+}

@@ -22,7 +22,7 @@ pub fn nodes(nodes: &[pb::Node], info: bool) -> String {
 fn info_and_labels(node: &pb::Node) -> Vec<String> {
     let labels: BTreeMap<&String, &String> = node.labels.iter().collect();
     let info = (labels.is_empty() || !node.info.is_empty()).then(|| cell(&node.info));
-    let labels = labels.into_iter().flat_map(|(key, value)| cell(&format!("label {key}={value}")));
+    let labels = labels.into_iter().flat_map(|(key, value)| cell(format!("label {key}={value}")));
     info.into_iter().flatten().chain(labels).collect()
 }
 

@@ -41,6 +41,11 @@ pub struct Conflict {
 /// # Errors
 /// What core answered; or [`Conflict`].
 pub async fn register(client: &Client, pod: &PodName, node: &NodeName) -> Result<()> {
+    let registration = Registration { pod: pod.clone(), node: node.clone(), endpoint: ENDPOINT.into(), tls: None };
+    // Before the pod is added: what is refused leaves nothing behind.
+    if is_there(client, &registration).await? {
+        return Ok(());
+    }
     let options = pb::AddPodOptions { name: pod.to_string(), desc: "this machine".into() };
     match client.core().add_pod(options).await {
         Err(status) if status.code() != Code::AlreadyExists => {
@@ -48,7 +53,6 @@ pub async fn register(client: &Client, pod: &PodName, node: &NodeName) -> Result
         }
         _ => {}
     }
-    let registration = Registration { pod: pod.clone(), node: node.clone(), endpoint: ENDPOINT.into(), tls: None };
     add_node(client, &registration).await
 }
 
@@ -72,12 +76,22 @@ pub async fn add_node(client: &Client, registration: &Registration) -> Result<()
         Err(status) if status.code() == Code::AlreadyExists => {}
         Err(status) => return Err(status).context(format!("cannot add node {node}")),
     }
+    is_there(client, registration).await.map(drop)
+}
+
+/// Whether the node is there.
+async fn is_there(client: &Client, registration: &Registration) -> Result<bool> {
+    let Registration { pod, node, endpoint, .. } = registration;
     let options = pb::GetNodeOptions { nodename: node.to_string(), ..pb::GetNodeOptions::default() };
-    let found = client.core().get_node(options).await.with_context(|| format!("cannot get node {node}"))?.into_inner();
+    let found = match client.core().get_node(options).await {
+        Ok(found) => found.into_inner(),
+        Err(status) if status.code() == Code::NotFound => return Ok(false),
+        Err(status) => return Err(status).context(format!("cannot get node {node}")),
+    };
     if found.endpoint != *endpoint || found.podname != pod.as_str() {
         return Err(Conflict { node: node.clone(), pod: found.podname, endpoint: found.endpoint }.into());
     }
-    Ok(())
+    Ok(true)
 }
 
 /// This machine's host name as a node name; `local` when it is not one.

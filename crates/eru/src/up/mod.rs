@@ -7,9 +7,11 @@ mod options;
 pub mod stack;
 mod view;
 
-use crate::logging;
+use crate::{
+    arguments::{self, EXIT_USAGE},
+    logging,
+};
 use anyhow::{Context, Result};
-use clap::Parser;
 use docker::Docker;
 use eru_api::controller::{self, controller_client::ControllerClient};
 use eru_types::{NodeName, PodName};
@@ -27,18 +29,13 @@ use tonic::transport::Channel;
 
 /// The pod of a machine that was not told another.
 const POD: &str = "local";
-/// Wrong arguments, as in the command line.
-pub const EXIT_USAGE: u8 = 2;
 
 /// Runs `eru up`.
 pub fn main(args: Vec<OsString>) -> ExitCode {
     let begin = Instant::now();
-    let options = match Options::try_parse_from(args) {
+    let options: Options = match arguments::parse("eru up", args) {
         Ok(options) => options,
-        Err(error) => {
-            let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { EXIT_USAGE } else { 0 });
-        }
+        Err(code) => return code,
     };
     let checked = match Checked::of(&options) {
         Ok(checked) => checked,

@@ -21,7 +21,8 @@ Examples:
   eru workload list                   in another terminal: what runs
   eru down                            remove everything that runs
 
-Files are kept in --data-dir: the store, the commands' folders and logs, and eru.log while a table is shown."
+Files are kept in --data-dir: the store, the commands' folders and logs, and eru.log while a table is
+shown."
 )]
 pub struct Options {
     /// App specs with a `replicaset:` section, applied at start.

@@ -16,7 +16,7 @@ fn what_is_wrong_ends_it_with_two_and_with_everything_that_is_wrong() {
         ),
         (&[], &[("ERU_AGENT_CONFIG_PATH", "/nowhere")], None, &["cannot read /nowhere: no such file"]),
         (&["--config", "/"], &[], None, &["cannot read /: it is a directory"]),
-        (&["--metrics-stpe", "1"], &[], None, &["unexpected argument '--metrics-stpe'", "--metrics-step"]),
+        (&["--metrics-stpe", "1"], &[], None, &["unknown option \"--metrics-stpe\"; did you mean \"--metrics-step\"?"]),
         (
             &["--core-endpoint", "a", "--api-addr", "x", "--log-stdout", "maybe", "--hostname", "no node"],
             &[("ERU_AGENT_METRICS_STEP", "-1"), ("ERU_AGENT_METRICS_TRANSFERS", "h")],

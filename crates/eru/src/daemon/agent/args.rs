@@ -14,13 +14,13 @@ const CONFIG: &str = "/etc/eru/agent.yaml";
     name = "eru-agent",
     version,
     after_help = "\
-Every key of the file can be set by an environment variable, ERU_AGENT_<KEY>, and most by an option; ERU_HOSTNAME names the node.
-With AGENT_IN_DOCKER=1 the agent takes itself for a container: it ends when the engine's socket is gone for 30 s, so that
-its restart mounts the new one.
+Every key of the file can be set by an environment variable, ERU_AGENT_<KEY>, and most by an option;
+ERU_HOSTNAME names the node. With AGENT_IN_DOCKER=1 the agent takes itself for a container: it ends
+when the engine's socket is gone for 30 s, so that its restart mounts the new one.
 
 Signals:
-  SIGINT, SIGTERM, SIGQUIT     end; the node keeps its lease for 60 s, so that another agent can follow
-  SIGUSR1                      end without a word, as if killed
+  SIGINT, SIGTERM, SIGQUIT  end; the node keeps its lease for 60 s, so that another agent can follow
+  SIGUSR1                   end without a word, as if killed
 
 Example:
   printf 'core: 127.0.0.1:5001\\ndocker:\\n  endpoint: unix:///var/run/docker.sock\\n' > agent.yaml

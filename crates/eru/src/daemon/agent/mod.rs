@@ -4,32 +4,31 @@ mod args;
 mod pid_file;
 mod run;
 
-use crate::{logging, up};
+use crate::{
+    arguments::{self, EXIT_USAGE},
+    logging,
+};
 use args::Args;
-use clap::Parser as _;
 use std::{ffi::OsString, process::ExitCode};
 
 /// Runs `eru agent`.
 pub fn main(args: Vec<OsString>) -> ExitCode {
-    let args = match Args::try_parse_from(args) {
+    let args: Args = match arguments::parse("eru agent", args) {
         Ok(args) => args,
-        Err(error) => {
-            let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { up::EXIT_USAGE } else { 0 });
-        }
+        Err(code) => return code,
     };
     let loaded = match args.load() {
         Ok(loaded) => loaded,
         Err(error) => {
             eprintln!("{error}");
-            return ExitCode::from(up::EXIT_USAGE);
+            return ExitCode::from(EXIT_USAGE);
         }
     };
     let plan = match run::Plan::of(&loaded.config) {
         Ok(plan) => plan,
         Err(error) => {
             eprintln!("eru agent: {error:#}");
-            return ExitCode::from(up::EXIT_USAGE);
+            return ExitCode::from(EXIT_USAGE);
         }
     };
     logging::to_stderr(Some(&loaded.config.log_level.to_string().to_lowercase()));
