@@ -204,7 +204,8 @@ impl Worker {
         let plan = reconcile(&desired.to_set(self.progress.stable_generation, in_doubt), &view, now);
         self.persist(&plan).await?;
         for create in &plan.creates {
-            tracing::info!(set = %desired.set.name, slot = create.slot, epoch = create.epoch, generation = create.generation, reason = %create.reason, "creating an instance");
+            let error = self.slots.get(&create.slot).map(|slot| slot.reason.as_str()).filter(|text| !text.is_empty());
+            tracing::info!(set = %desired.set.name, slot = create.slot, epoch = create.epoch, generation = create.generation, reason = %create.reason, error, "creating an instance");
             self.lane(create.generation).push(Queued::new(create.clone(), false));
         }
         self.start_creates(&desired).await?;

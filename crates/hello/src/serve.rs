@@ -58,8 +58,14 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 async fn run(args: Args) -> anyhow::Result<u8> {
     let address = SocketAddr::new(own_ip()?, args.port);
-    let listener =
-        TcpListener::bind(address).await.map_err(|e| anyhow::anyhow!("cannot listen on {address}: {}", plain(&e)))?;
+    let refused = |error: io::Error| {
+        let advice = match error.kind() {
+            io::ErrorKind::AddrInUse => ": end what listens on that port, or take another --port",
+            _ => "",
+        };
+        anyhow::anyhow!("cannot listen on {address}: {}{advice}", plain(&error))
+    };
+    let listener = TcpListener::bind(address).await.map_err(refused)?;
     let _ = writeln!(io::stdout(), "listening on {}", listener.local_addr()?);
     let state = Rc::new(State::new(own_name(), args.fail_health_after));
     let mut terminated = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;

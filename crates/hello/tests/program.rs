@@ -104,8 +104,11 @@ fn what_it_cannot_do_it_says() {
         stderr.expect("a pipe").read_to_string(&mut text).expect("text");
         text
     };
+    let taken = format!(
+        "cannot listen on 127.0.0.1:{port}: Address already in use: end what listens on that port, or take another --port\n"
+    );
     for (args, env, code, wanted) in [
-        (["--port", port], ("X", ""), 1, format!("cannot listen on 127.0.0.1:{port}: Address already in use\n")),
+        (["--port", port], ("X", ""), 1, taken),
         (["--port", "0"], ("ERU_IP", "nowhere"), 1, "ERU_IP must be an address, got \"nowhere\"\n".to_owned()),
     ] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_eru-hello"));

@@ -11,6 +11,8 @@ use rustix::termios::{Winsize, tcgetwinsize};
 use std::{collections::BTreeSet, io::Write, time::Duration};
 use tonic::transport::Channel;
 
+/// Width of a terminal that does not say.
+const COLUMNS: usize = 80;
 /// How often the table is drawn again: a person sees no difference below it.
 const PERIOD: Duration = Duration::from_millis(250);
 
@@ -26,11 +28,13 @@ pub async fn show(table: bool, mut controller: ControllerClient<Channel>, client
     let mut drawn = String::new();
     loop {
         ticks.tick().await;
-        let text = match text(&mut controller, &client, &title).await {
+        let size = tcgetwinsize(std::io::stdout()).ok();
+        let columns = size.map_or(COLUMNS, |size| usize::from(size.ws_col));
+        let text = match text(&mut controller, &client, &title, columns).await {
             Ok(text) => text,
             Err(status) => format!("{title}\n\n{}\n", eru_cli::render::clean(status.message())),
         };
-        let text = fit(&text, tcgetwinsize(std::io::stdout()).ok());
+        let text = fit(&text, size);
         if text != drawn {
             // Home, then each line to its end, then whatever was below: no flicker.
             let mut out = std::io::stdout().lock();
@@ -58,17 +62,34 @@ fn fit(text: &str, size: Option<Winsize>) -> String {
     head.iter().chain(&tail).map(cut).collect()
 }
 
+/// Why sets are not as they are to be, a slot of each, above the tables: a reason in its column is cut on most terminals.
+fn troubles(sets: &[controller::ReplicaSet], columns: usize) -> String {
+    let mut text = String::new();
+    for set in sets {
+        let Some(slot) = set.slots.iter().find(|slot| !slot.reason.is_empty()) else { continue };
+        let name = set.spec.as_ref().map(|spec| spec.name.as_str()).unwrap_or_default();
+        let trouble = eru_cli::render::clean(&format!("{name} slot {}: {}", slot.slot, slot.reason));
+        for line in trouble.chars().collect::<Vec<_>>().chunks(columns.max(1)) {
+            text.push('\n');
+            text.extend(line);
+        }
+        text.push('\n');
+    }
+    text
+}
+
 async fn text(
     controller: &mut ControllerClient<Channel>,
     client: &Client,
     title: &str,
+    columns: usize,
 ) -> Result<String, tonic::Status> {
     let sets = controller.list(controller::ListRequest {}).await?.into_inner().sets;
     let owned: BTreeSet<&str> = sets.iter().flat_map(|set| &set.slots).map(|slot| slot.workload_id.as_str()).collect();
     let all: Vec<pb::Workload> =
         client.core().list_workloads(pb::ListWorkloadsOptions::default()).await?.into_inner().try_collect().await?;
     let others: Vec<pb::Workload> = all.into_iter().filter(|w| !owned.contains(w.id.as_str())).collect();
-    let mut text = format!("{title}\n");
+    let mut text = format!("{title}\n{}", troubles(&sets, columns));
     for set in &sets {
         text.push('\n');
         text.push_str(&eru_cli::render::replicaset(set));
@@ -90,6 +111,22 @@ mod tests {
 
     fn size(rows: u16, columns: u16) -> Option<Winsize> {
         Some(Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 })
+    }
+
+    #[test]
+    fn a_reason_is_readable_on_a_narrow_terminal() {
+        let slot = |slot, reason: &str| controller::Slot { slot, reason: reason.into(), ..Default::default() };
+        let set = |name: &str, slots| controller::ReplicaSet {
+            spec: Some(controller::ReplicaSetSpec { name: name.into(), ..Default::default() }),
+            slots,
+            ..Default::default()
+        };
+        let sets = [
+            set("web", vec![slot(0, ""), slot(1, "port \u{1b} taken"), slot(2, "port taken")]),
+            set("fine", vec![slot(0, "")]),
+        ];
+        assert_eq!(troubles(&sets, 12), "\nweb slot 1: \nport \\x1b ta\nken\n");
+        assert_eq!(troubles(&sets[1..], 12), "");
     }
 
     #[test]
