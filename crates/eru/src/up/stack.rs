@@ -13,9 +13,18 @@ use eru_core::{Core, CoreOptions, Listen, StoreClass};
 use eru_kv::{Embedded, EmbeddedOptions, Kv};
 use eru_runtime::{FakeRegistry, Process, ProcessOptions, Runtime, ShimCommand};
 use eru_types::{NodeName, PodName};
-use std::{net::SocketAddr, path::Path, sync::Arc};
-use tokio::{net::TcpListener, task::JoinSet};
+use std::{io::ErrorKind, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use tokio::{
+    net::TcpListener,
+    task::JoinSet,
+    time::{Instant, sleep},
+};
 use tokio_util::sync::CancellationToken;
+
+/// How long an address may stay taken: what an `eru up` that was killed was just starting holds it for a moment longer.
+const PORT_FREE_WAIT: Duration = Duration::from_secs(1);
+/// The pause between two tries.
+const PORT_PAUSE: Duration = Duration::from_millis(20);
 
 /// What is to run, and where.
 pub struct Plan {
@@ -161,9 +170,17 @@ impl Stack {
 /// # Errors
 /// When it cannot be had.
 pub async fn bind(address: SocketAddr) -> Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| {
-        format!("cannot listen on {address}: is another core running? Choose another address with --listen")
-    })
+    let until = Instant::now() + PORT_FREE_WAIT;
+    loop {
+        match TcpListener::bind(address).await {
+            Err(error) if error.kind() == ErrorKind::AddrInUse && Instant::now() < until => sleep(PORT_PAUSE).await,
+            bound => {
+                return bound.with_context(|| {
+                    format!("cannot listen on {address}: is another core running? Choose another address with --listen")
+                });
+            }
+        }
+    }
 }
 
 async fn open_store(folder: std::path::PathBuf) -> Result<Arc<Embedded>> {
