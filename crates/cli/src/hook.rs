@@ -1,7 +1,6 @@
 //! What hooks said, and which of them failed.
 
 use crate::log::Log;
-use eru_types::name::excerpt;
 
 /// Hooks as core calls them before their command, when it tells of a failure.
 const KINDS: [&str; 3] = ["after_create", "after_start", "before_stop"];
@@ -13,7 +12,7 @@ pub(crate) fn report(log: &Log, head: &str, workload: &str, output: &[u8]) {
         log.info(format!("{head}{output}"));
     }
     for failure in failures(&output) {
-        log.warn(format!("hook of {workload} failed: {}", excerpt(failure)));
+        log.warn(format!("hook of {workload} failed: {failure}"));
     }
 }
 
