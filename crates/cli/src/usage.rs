@@ -27,7 +27,11 @@ pub fn message(command: &Command, words: &[String], error: &Error) -> String {
             let cause = error.source().map(ToString::to_string).unwrap_or_default();
             let (arg, value) = (text(error, ContextKind::InvalidArg), excerpt(&text(error, ContextKind::InvalidValue)));
             // Parsers that are not ours do not say what they were given.
-            let got = if cause.contains(&value) { String::new() } else { format!(", got \"{value}\"") };
+            let got = if cause.contains(&value) || cause.contains("got \"") {
+                String::new()
+            } else {
+                format!(", got \"{value}\"")
+            };
             format!("{}: {cause}{got}", name(&arg))
         }
         ErrorKind::InvalidValue => {
