@@ -77,8 +77,6 @@ pub struct Worker {
     /// Creates that were refused while the set was making room, and how long they wait for that at most.
     for_room: Vec<(Instant, Queued)>,
     leaving: HashMap<String, Leaving>,
-    /// Ended instances that stay until their replacement is made, and how long at most.
-    put_off: HashMap<String, Instant>,
     /// When a removal ended last.
     room_made_at: Option<Instant>,
     /// Workloads that were removed since the set is being removed.
@@ -122,7 +120,6 @@ impl Worker {
             lanes: BTreeMap::new(),
             for_room: Vec::new(),
             leaving: HashMap::new(),
-            put_off: HashMap::new(),
             room_made_at: None,
             removed: Vec::new(),
             listing: false,
@@ -209,7 +206,7 @@ impl Worker {
             self.lane(create.generation).push(Queued::new(create.clone(), false));
         }
         self.start_creates(&desired).await?;
-        self.start_removes(&desired, &plan.removes, &view.instances);
+        self.start_removes(&desired, &plan.removes);
         self.start_list(&plan.resolves);
         // No act waits for this one.
         self.persist_progress(&plan).await?;
@@ -231,7 +228,6 @@ impl Worker {
             Leaving::Gone(until) => *until > now && shown.contains(id.as_str()),
             Leaving::Failed(_) => shown.contains(id.as_str()),
         });
-        self.put_off.retain(|id, _| shown.contains(id.as_str()));
         for instance in &mut sight.instances {
             if let Some(Leaving::UnderWay(_) | Leaving::Gone(_)) = self.leaving.get(&instance.id) {
                 instance.phase = InstancePhase::Removing;

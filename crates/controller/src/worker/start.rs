@@ -6,14 +6,8 @@ use super::{Acted, Leaving, REMOVES_MAX, Worker};
 use crate::Error;
 use crate::shown::Desired;
 use eru_api::controller::ReplicaSetSpec;
-use eru_reconcile::{Instance, Remove, RemoveReason, Resolve, Slot, create_failed, forget_intent};
-use std::collections::HashMap;
-use std::time::Duration;
+use eru_reconcile::{Remove, Resolve, Slot, create_failed, forget_intent};
 use tokio::time::Instant;
-
-/// How long an ended instance stays at most while its replacement is being made: to clear it away first, or at the same
-/// time, makes the replacement wait on the engine's locks.
-const REPLACE_FIRST: Duration = Duration::from_secs(1);
 
 impl Worker {
     pub(super) async fn start_creates(&mut self, desired: &Desired) -> Result<(), Error> {
@@ -112,24 +106,18 @@ impl Worker {
         }
     }
 
-    /// Whether instances of the set are on their way out, or are to be as soon as their replacements are made.
+    /// Whether instances of the set are on their way out.
     pub(super) fn is_making_room(&self) -> bool {
-        !self.put_off.is_empty() || self.leaving.values().any(|leaving| matches!(leaving, Leaving::UnderWay(_)))
+        self.leaving.values().any(|leaving| matches!(leaving, Leaving::UnderWay(_)))
     }
 
-    pub(super) fn start_removes(&mut self, desired: &Desired, removes: &[Remove], instances: &[Instance]) {
-        let mut slots: HashMap<&str, u32> = HashMap::new();
-        if removes.iter().any(|remove| remove.reason == RemoveReason::Exited) {
-            slots.extend(instances.iter().map(|instance| (instance.id.as_str(), instance.slot)));
-        }
+    /// Ended instances are cleared away at once, beside the creation of their replacements: to wait for these gains nothing.
+    pub(super) fn start_removes(&mut self, desired: &Desired, removes: &[Remove]) {
         for remove in removes {
             if let Some(Leaving::Failed(pause)) = self.leaving.get(&remove.id)
                 && let Some(until) = pause.pending()
             {
                 self.turn_by(Some(until));
-                continue;
-            }
-            if remove.reason == RemoveReason::Exited && self.is_put_off(&remove.id, slots.get(remove.id.as_str())) {
                 continue;
             }
             if self.leaving.values().filter(|leaving| matches!(leaving, Leaving::UnderWay(_))).count() >= REMOVES_MAX {
@@ -147,19 +135,6 @@ impl Worker {
                 Acted::Removed(remove, outcome)
             });
         }
-    }
-
-    /// Whether an ended instance of the slot stays for a moment, until its replacement is made.
-    fn is_put_off(&mut self, id: &str, slot: Option<&u32>) -> bool {
-        let is_replaced_now = slot.is_some_and(|slot| self.lanes.values().any(|lane| lane.is_creating(*slot)));
-        let now = Instant::now();
-        let until = *self.put_off.entry(id.to_owned()).or_insert(now + REPLACE_FIRST);
-        if is_replaced_now && until > now {
-            self.turn_by(Some(until));
-            return true;
-        }
-        self.put_off.remove(id);
-        false
     }
 
     /// Finds out by a list what became of creates that nothing was seen of.

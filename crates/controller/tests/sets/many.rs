@@ -79,7 +79,7 @@ async fn where_there_is_no_room_for_both_the_ended_one_makes_room_first() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_ended_instance_is_cleared_away_after_its_replacement_was_asked_for() {
+async fn an_ended_instance_is_cleared_away_while_its_replacement_hangs() {
     let world = World::new().await;
     let mut controller = world.controller().await;
     controller.apply(spec("web", 2)).await;
@@ -87,8 +87,6 @@ async fn an_ended_instance_is_cleared_away_after_its_replacement_was_asked_for()
     world.core.faults(|faults| faults.hold_creates = true);
     world.core.kill(&set.slots[0].workload_id);
     eventually("the replacement is asked for", || world.core.calls().creates.len() == 3).await;
-    assert!(world.core.calls().removes.is_empty(), "nothing is in the way of the replacement");
-    // One that takes its time is not waited for.
     eventually("the ended one is gone", || world.core.calls().removes.len() == 1).await;
     world.core.faults(|faults| faults.hold_creates = false);
     controller.until("web", "mended", |set| phase(set) == "healthy" && set.slots[0].epoch == 2).await;
